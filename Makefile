@@ -1,0 +1,74 @@
+# Each target makes the virtual environment it needs; python3 (3.11 or newer) and make are enough.
+PYTHON ?= python3
+VENV ?= .venv
+# make test ARGS="tests/test_keys.py -k round_trip"
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The range in pyproject.toml decides which pyright runs, not its newest release.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+DEMO := $(VENV)/demo
+TEST := $(VENV)/test
+CHECK := $(VENV)/check
+SOURCES := $(shell find src -name '*.py')
+CHECKED := $(wildcard conftest.py src tests tools examples bench)
+
+.PHONY: demo test check lint types coverage format bench crash laws sizes clean
+
+demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
+	$(DEMO)/bin/python -m examples.checkout demo
+
+test: $(TEST)/.stamp  ## the test-suite and every fence of the docs
+	$(TEST)/bin/coverage run -m pytest $(ARGS)
+
+check: lint types test coverage  ## everything CI checks
+
+lint: $(CHECK)/.stamp
+	$(CHECK)/bin/ruff format --check
+	$(CHECK)/bin/ruff check
+	$(CHECK)/bin/lint-imports
+
+types: $(CHECK)/.stamp  ## mypy over everything; mypy and pyright over the programs of tests/typing
+	$(CHECK)/bin/mypy $(CHECKED)
+	$(CHECK)/bin/python -m pytest tests/typing
+
+coverage: $(TEST)/.stamp  ## of the last `make test`; the pure core must be complete
+	$(TEST)/bin/coverage report
+	$(TEST)/bin/coverage report --fail-under=100 --include='src/wfcore/*' \
+	    --omit='src/wfcore/runner/*,src/wfcore/testing/*'
+
+format: $(CHECK)/.stamp
+	$(CHECK)/bin/ruff check --fix-only
+	$(CHECK)/bin/ruff format
+
+bench: $(DEMO)/.stamp
+	$(DEMO)/bin/python -m bench
+
+crash: $(TEST)/.stamp  ## 1,000 times kill -9
+	WFCORE_CRASH_CYCLES=1000 $(TEST)/bin/python -m pytest -m crash -o faulthandler_timeout=0 $(ARGS)
+
+laws: $(TEST)/.stamp  ## 50,000 examples of every law
+	WFCORE_HYPOTHESIS_PROFILE=laws $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
+
+sizes:  ## operations per port, lines of code per adapter
+	$(PYTHON) tools/sizes.py
+
+clean:
+	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+
+# The demo and the benchmark use the package as a user has it: built and installed.
+$(DEMO)/.stamp: pyproject.toml $(SOURCES)
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet .
+	touch $@
+
+$(TEST)/.stamp: pyproject.toml
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(CHECK)/.stamp: pyproject.toml
+	$(PYTHON) -m venv $(CHECK)
+	$(CHECK)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $@

@@ -1,0 +1,28 @@
+"""How much is tried: WFCORE_HYPOTHESIS_PROFILE is `dev` (default), `ci` or `laws`.
+
+A law that costs more than its neighbours takes a share: `settings(max_examples=settings().max_examples // 10)`.
+"""
+
+import os
+from importlib.util import find_spec
+
+from hypothesis import HealthCheck, settings
+
+# No deadline and no complaint about slowness: both would make a verdict depend on the machine.
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# CI tries the same examples every time, so that only a change can break it; the other two search on.
+settings.register_profile("dev", _COMMON, max_examples=100)
+settings.register_profile("ci", _COMMON, max_examples=1_000, derandomize=True)
+settings.register_profile("laws", _COMMON, max_examples=50_000)
+
+_PROFILE = os.environ.get("WFCORE_HYPOTHESIS_PROFILE", "dev")
+settings.load_profile(_PROFILE)
+
+# `make types` runs these, where the type checkers are installed.
+_TYPE_CHECKED = find_spec("pyright") is not None
+collect_ignore = [] if _TYPE_CHECKED else ["typing"]
+
+
+def pytest_report_header() -> str:
+    typing = "collected" if _TYPE_CHECKED else "not collected, see `make types`"
+    return f"hypothesis profile: {_PROFILE}; tests/typing: {typing}"
