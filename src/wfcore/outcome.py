@@ -1,0 +1,101 @@
+"""What a plan means, as past participles: one class for each way a tick or a command can end. Values only, no I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import attrs
+
+from wfcore.failure import Failure
+from wfcore.model import Payload
+
+
+@attrs.frozen
+class Completed:
+    """The workflow returned (rule O1); ``output`` is the encoded result."""
+
+    output: Payload
+
+
+@attrs.frozen
+class Errored:
+    """The instance ended with a failure (rules O2, T5)."""
+
+    failure: Failure
+
+
+@attrs.frozen
+class Suspended:
+    """The workflow is parked (rule O3) until ``until`` (``None``: until an event) on the steps ``waiting_on``."""
+
+    until: datetime | None
+    waiting_on: tuple[str, ...]
+
+
+@attrs.frozen
+class Paused:
+    """A pause request was honoured (rule G5)."""
+
+
+@attrs.frozen
+class Checkpointed:
+    """What has settled is committed; there is more to do at once (rules O4, O6)."""
+
+
+@attrs.frozen
+class Stuck:
+    """An error of the author was found after new work: the work is kept, the instance tries again later (rule D9)."""
+
+    error: Failure
+
+
+@attrs.frozen
+class Rescheduled:
+    """Nothing was due; the timer stands at ``due_at``, ``None`` if only an event can wake the instance (rule G7)."""
+
+    due_at: datetime | None
+
+
+@attrs.frozen
+class Ignored:
+    """The hook had nothing to say; ``why`` tells the reason (rules G1 to G6)."""
+
+    why: str
+
+
+@attrs.frozen
+class Created:
+    """An instance was created (rule M1)."""
+
+    ref: str
+
+
+@attrs.frozen
+class EventSent:
+    """An event was appended (rule M2)."""
+
+    event_id: str
+
+
+@attrs.frozen
+class Deferred:
+    """A tick failed for a reason that is not the workflow's; its hook is tried again at ``due_at`` (rule D3)."""
+
+    due_at: datetime | None
+    error: Failure
+
+
+Outcome: TypeAlias = (
+    Completed
+    | Errored
+    | Suspended
+    | Paused
+    | Checkpointed
+    | Stuck
+    | Rescheduled
+    | Ignored
+    | Created
+    | EventSent
+    | Deferred
+)

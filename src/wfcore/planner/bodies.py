@@ -1,0 +1,95 @@
+"""What can be known of a step body without running it: its arity and the type of its result. Pure: no I/O."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from wfcore.errors import StepBodyError
+
+_AWAITABLES = (Coroutine, Awaitable)
+_NEVER = (typing.NoReturn, typing.Never)
+
+
+def result_type(step_key: str, body: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
+    """The type of a body's result by its return annotation, ``Any`` (plain JSON) if it has none (rule S15).
+
+    Looks through ``functools.partial``, ``functools.wraps``, bound methods and callable objects;
+    ``Coroutine[..., T]`` gives ``T``; a class used as a body gives itself.
+
+    Raises:
+        StepBodyError: the annotation names something that is not known at run time.
+    """
+    if type(body) is types.FunctionType:
+        function: Any = body
+    elif isinstance(body, type):
+        return body
+    else:
+        function = _function_of(body)
+        if isinstance(function, type):
+            return function
+    annotation = getattr(function, "__annotations__", {}).get("return", Any)
+    if isinstance(annotation, str):
+        annotation = _evaluate(step_key, annotation, function, local_names)
+    if annotation is None:
+        return type(None)
+    if annotation in _NEVER:
+        return Any
+    if typing.get_origin(annotation) in _AWAITABLES:
+        return typing.get_args(annotation)[-1]
+    return annotation
+
+
+def check_arity(step_key: str, body: Callable[..., Any]) -> None:
+    """Refuse a body that cannot be called with exactly one argument, the attempt (rule S16).
+
+    Raises:
+        StepBodyError: it is not callable, or takes another number of arguments.
+    """
+    if not callable(body):
+        raise StepBodyError(step_key, f"the body {body!r} is not callable", "pass a function that takes the attempt")
+    try:
+        signature = inspect.signature(body)
+    except (TypeError, ValueError):
+        return  # a builtin without a signature: calling it will tell
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise StepBodyError(
+            step_key,
+            f"a body is called with exactly one argument, the attempt; this one takes {signature}",
+            "write 'lambda attempt: ...' or 'def body(attempt): ...'; bind other arguments with functools.partial",
+        ) from None
+
+
+def _function_of(body: Any) -> Any:
+    while True:
+        if isinstance(body, functools.partial):
+            body = body.func
+        elif isinstance(body, types.MethodType):
+            body = body.__func__
+        elif hasattr(body, "__wrapped__"):
+            body = body.__wrapped__
+        elif isinstance(body, types.FunctionType | types.BuiltinFunctionType | type):
+            return body
+        else:
+            return getattr(type(body), "__call__", body)
+
+
+def _evaluate(step_key: str, annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:
+    function = inspect.unwrap(function)
+    closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+    probe = types.SimpleNamespace(__annotations__={"return": annotation})
+    try:
+        names = {**local_names, **closure}
+        return typing.get_type_hints(probe, getattr(function, "__globals__", {}), names, include_extras=True)["return"]
+    except Exception as error:
+        raise StepBodyError(
+            step_key,
+            f"the return annotation {annotation!r} of its body cannot be resolved ({error})",
+            "import the name at run time, not under TYPE_CHECKING only, or pass returns=",
+        ) from None

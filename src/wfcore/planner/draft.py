@@ -1,0 +1,162 @@
+"""One tick's pending rows: the only mutable object of the core. Still pure: no I/O, no clock; time comes in.
+
+A draft starts from a snapshot's rows, takes the records that the replay settles, and is frozen into plans: one for
+each checkpoint, one at the end. What it freezes keeps rule O5: an instance that can make progress always has a hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import attrs
+
+from wfcore.failure import Failure
+from wfcore.model import TERMINAL, Event, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord
+from wfcore.outcome import Checkpointed, Completed, Errored, Outcome, Stuck, Suspended
+from wfcore.plan import LogLine, Mutation, Plan, PutHook, PutInstance, PutStep, Write
+from wfcore.planner.changes import change, consumed, handled, timer
+from wfcore.planner.gate import stored_timer, waiting
+from wfcore.planner.steps.decision import Stamp, deadline, wanted_event
+from wfcore.retry import DEFERRAL
+
+
+class Draft:
+    """The rows of one instance during one tick.
+
+    Args:
+        snapshot: with an instance.
+        execution_id: of the next plan.
+        now: the base of the tick's time.
+    """
+
+    def __init__(self, snapshot: Snapshot, instance: Instance, execution_id: str, now: datetime) -> None:
+        self.instance = instance if instance.started_at else attrs.evolve(instance, started_at=now)
+        self.execution_id = execution_id
+        self.now = self._base = now
+        self.events = tuple(event for event in snapshot.events if event.actor == "user")
+        self.waiting: dict[str, StepRecord] = {step.key: step for step in waiting(snapshot.steps)}
+        self._sequence = max((step.sequence for step in snapshot.steps if step.sequence), default=0)
+        self._hooks = snapshot.hooks
+        self._timer = stored_timer(snapshot, instance)
+        self._steps: dict[str, tuple[Mutation, ...]] = {}
+        self._events: list[Mutation] = []
+        self._logs: list[LogLine] = []
+        self._committed = False
+        self.has_body_result = False
+
+    @property
+    def has_new_work(self) -> bool:
+        """Whether anything was made, settled or committed since the snapshot."""
+        return self._committed or bool(self._steps)
+
+    def stamp(self) -> Stamp:
+        """The stamp of a record that is written now."""
+        return Stamp(now=self.now, sequence=self._sequence + 1, execution_id=self.execution_id)
+
+    def advance(self, elapsed: timedelta) -> None:
+        """Move the tick's time: its base and the time since the retrieve. It never goes back."""
+        self.now = max(self.now, self._base + elapsed)
+
+    def put(self, record: StepRecord, *, writes: tuple[object, ...] = (), logs: tuple[LogLine, ...] = ()) -> None:
+        """Take a record that was made, tried or settled, with the writes that commit with it."""
+        self._steps.pop(record.key, None)
+        self._steps[record.key] = (PutStep(record), *map(Write, writes))
+        self._logs.extend(logs)
+        if record.sequence is None:
+            self.waiting[record.key] = record
+        else:
+            self._sequence = record.sequence
+            self.waiting.pop(record.key, None)
+
+    def consume(self, event: Event, step_key: str) -> None:
+        """Take an event out of the mailbox."""
+        self.events = tuple(each for each in self.events if each.id != event.id)
+        self._events.append(consumed(event, step_key, self.instance.run_number, self.now))
+
+    def checkpoint(self, recover_after: timedelta) -> Plan:
+        """What has settled so far; the timer is due after ``recover_after`` (rule O6)."""
+        self.has_body_result = False
+        return self._freeze("active", Checkpointed(), timer(self.instance, self.now + recover_after, self.now))
+
+    def committed(self, plan: Plan, execution_id: str) -> None:
+        """The checkpoint was committed: go on from the rows that it wrote, with a new execution id."""
+        for mutation in plan.mutations:
+            match mutation:
+                case PutInstance(instance):
+                    self.instance = instance
+                case PutHook(hook):
+                    self._timer = hook
+                case _:
+                    pass
+        self._hooks = () if self._timer is None else (self._timer,)
+        self._steps, self._events, self._logs = {}, [], []
+        self.execution_id = execution_id
+        self._committed = True
+
+    def suspended(self) -> Plan:
+        """The workflow is parked: the timer stands at the earliest deadline of all waiting records (rules O3, P7)."""
+        until = min((at for at in map(deadline, self.waiting.values()) if at is not None), default=None)
+        hook = None if until is None else timer(self.instance, until, self.now)
+        return self._freeze("waiting", Suspended(until, tuple(self.waiting)), hook)
+
+    def completed(self, output: Payload, logs: tuple[LogLine, ...]) -> Plan:
+        """The workflow returned (rule O1)."""
+        self._end(logs)
+        return self._freeze("complete", Completed(output), None, output=output, completed_at=self.now)
+
+    def errored(self, failure: Failure, logs: tuple[LogLine, ...]) -> Plan:
+        """An exception escaped from the workflow (rule O2)."""
+        self._end(logs)
+        return self._freeze("errored", Errored(failure), None, failure=failure, completed_at=self.now)
+
+    def stuck(self, failure: Failure) -> Plan:
+        """An error of the author after new work: keep the work, try again later (rule D9)."""
+        attempts = 1 + (self._timer.attempts if self._timer else 0)
+        due_at = self.now + DEFERRAL.delay_after(attempts)
+        hook = timer(self.instance, due_at, self.now, attempts=attempts, last_error=str(failure))
+        return self._freeze("active", Stuck(failure), hook)
+
+    def _end(self, logs: tuple[LogLine, ...]) -> None:
+        self._logs.extend(logs)
+        for record in tuple(self.waiting.values()):
+            self._steps.setdefault(record.key, ())
+            self._steps[record.key] = (PutStep(cancelled(record, self.now, self.execution_id)),)
+        self.waiting = {}
+
+    def _freeze(self, status: InstanceStatus, outcome: Outcome, hook: Hook | None, **fields: object) -> Plan:
+        _require_progress(status, hook, self.waiting, self.events, self.now)
+        hooks: list[Mutation] = [PutHook(hook)] if hook else []
+        hooks.extend(each for each in handled(self._hooks) if hook is None or each.id != hook.id)
+        mutations = (*(each for step in self._steps.values() for each in step), *self._events, *hooks)
+        return change(
+            self.instance,
+            mutations,
+            outcome,
+            execution_id=self.execution_id,
+            now=self.now,
+            logs=tuple(self._logs),
+            status=status,
+            **fields,
+        )
+
+
+def cancelled(record: StepRecord, now: datetime, execution_id: str) -> StepRecord:
+    """A waiting record of a run that has ended."""
+    return attrs.evolve(record, status="cancelled", settled_at=now, execution_id=execution_id)
+
+
+def _require_progress(
+    status: InstanceStatus, hook: Hook | None, live: Mapping[str, StepRecord], events: tuple[Event, ...], now: datetime
+) -> None:
+    """Rule O5: whatever can make progress has a stored hook that will say so."""
+    deadlines = [at for at in map(deadline, live.values()) if at is not None]
+    if status in TERMINAL:
+        kept = hook is None and not live
+    elif status == "active":
+        kept = hook is not None
+    else:
+        takes = any(record.kind == "wait_for_event" and wanted_event(record, events) for record in live.values())
+        kept = bool(live) and not takes and (hook.due_at if hook else None) == min(deadlines, default=None)
+    if not kept:
+        raise AssertionError(f"a plan would break rule O5: {status}, timer {hook}, waiting for {sorted(live)} at {now}")

@@ -1,0 +1,140 @@
+"""Which decision or settlement function answers a request: the one place that knows all step kinds. Pure: no I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, assert_never
+
+import attrs
+
+from wfcore.errors import NonDeterminismError
+from wfcore.keys import digest
+from wfcore.model import Event, Instance, Payload, StepRecord
+from wfcore.planner.bodies import check_arity, result_type
+from wfcore.planner.calls import Attempt, Raised, Returned, StepCall
+from wfcore.planner.requests import Request
+from wfcore.planner.steps.decision import Decision, Stamp, Wait, wanted_event
+from wfcore.planner.steps.do import Do, decide_do, settle_do
+from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_sleep
+from wfcore.planner.steps.wait import WaitForEvent, decide_wait, open_wait, settle_wait
+from wfcore.ports import Codec
+from wfcore.workflow import Workflow
+
+
+@attrs.frozen(kw_only=True)
+class Interpreter:
+    """Answers requests of one instance's workflow.
+
+    Attributes:
+        workflow: the workflow.
+        instance: the instance as it was retrieved: only what no plan of the run changes is read of it.
+        codec: how values become payloads.
+    """
+
+    workflow: Workflow[Any, Any]
+    instance: Instance
+    codec: Codec
+
+    def decide(self, request: Request, record: StepRecord | None, now: datetime) -> Decision:
+        """What the record says about the request.
+
+        Raises:
+            CodecError: a stored result does not fit the type that the code gives it now.
+            StepBodyError: the type of a result cannot be resolved.
+        """
+        match request.spec:
+            case Do():
+                do = request.spec
+                return decide_do(record, now, lambda payload: self.codec.decode(payload, self._type(request, do)))
+            case Sleep():
+                return Wait(None) if record is None else decide_sleep(record)
+            case WaitForEvent():
+                return Wait(None) if record is None else decide_wait(record, request.spec, self.codec.decode)
+            case unreachable:
+                assert_never(unreachable)
+
+    def open(self, request: Request, stamp: Stamp) -> StepRecord | None:
+        """The record of a wait's first visit; a ``do`` has none before its first attempt."""
+        match request.spec:
+            case Do():
+                return None
+            case Sleep():
+                return open_sleep(self._blank(request, stamp), request.spec, stamp)
+            case WaitForEvent():
+                return open_wait(self._blank(request, stamp), request.spec, stamp)
+            case unreachable:
+                assert_never(unreachable)
+
+    def check(self, request: Request, record: StepRecord) -> None:
+        """Refuse a request whose open record wants other event types (rule W13).
+
+        Raises:
+            NonDeterminismError: it does.
+        """
+        spec = request.spec
+        if isinstance(spec, WaitForEvent) and record.status == "waiting" and {*record.event_types} != {*spec.types}:
+            raise NonDeterminismError(
+                self.instance.ref,
+                record.key,
+                record.sequence,
+                (request.key,),
+                record.parent_key or "",
+                f"an open wait for {sorted(record.event_types)} would now wait for {sorted(spec.types)}",
+            )
+
+    def due(
+        self, record: StepRecord, events: tuple[Event, ...], now: datetime
+    ) -> tuple[datetime, int, Event | None] | None:
+        """When an open wait became due, and by what: events go before deadlines (rules W6, W10); ``None``: not yet."""
+        event = wanted_event(record, events) if record.kind == "wait_for_event" else None
+        if event is not None:
+            return max(event.created_at, record.created_at), 0, event
+        if record.wake_at is not None and record.wake_at <= now:
+            return max(record.wake_at, record.created_at), 1, None
+        return None
+
+    def settle_due(self, request: Request, record: StepRecord, event: Event | None, stamp: Stamp) -> StepRecord:
+        """The record of a wait that is due."""
+        if isinstance(request.spec, WaitForEvent):
+            return settle_wait(record, event, self.codec.decode, request.spec, stamp)
+        return settle_sleep(record, stamp)
+
+    def call(self, request: Request, do: Do, attempt: int) -> StepCall:
+        """The body to perform.
+
+        Raises:
+            StepBodyError: it does not take exactly one argument (rule S16).
+        """
+        check_arity(request.key, do.body)
+        last = request.record.failure if request.record else None
+        key = digest(
+            "idempotency", self.instance.ref, self.instance.created_by, str(self.instance.key_run), request.key
+        ).hex()[:32]
+        return StepCall(request.key, request.name, Attempt(attempt, key, last and last.without_traceback()), do.body)
+
+    def settle_body(self, request: Request, do: Do, result: Returned[Any] | Raised, stamp: Stamp) -> StepRecord:
+        """The record after an attempt."""
+        record = request.record or self._blank(request, stamp)
+
+        def encode(value: object) -> Payload:
+            return self.encode(value, self._type(request, do))
+
+        return settle_do(record, result, do.retry, encode, stamp)
+
+    def encode(self, value: object, type_: Any) -> Payload:
+        """Encode a value, and make sure that it can be decoded again (rule S5).
+
+        Raises:
+            CodecError: it cannot.
+        """
+        payload = self.codec.encode(value, type_)
+        self.codec.decode(payload, type_)
+        return payload
+
+    def _type(self, request: Request, do: Do) -> Any:
+        if do.returns is not attrs.NOTHING:
+            return do.returns
+        return result_type(request.key, do.body, self.workflow.local_names)
+
+    def _blank(self, request: Request, stamp: Stamp) -> StepRecord:
+        return request.blank(stamp.now, self.instance.ref, self.instance.run_number, stamp.execution_id)

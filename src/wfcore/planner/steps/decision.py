@@ -1,0 +1,70 @@
+"""What the step kinds share: decisions, and what a record is stamped with. Pure values: no I/O, no clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import attrs
+
+from wfcore.model import Event, StepRecord
+
+
+@attrs.frozen
+class Return:
+    """The step has settled: its value goes back to workflow code."""
+
+    value: Any
+
+
+@attrs.frozen
+class Raise:
+    """The step has settled: this error is raised into workflow code."""
+
+    error: Exception
+
+
+@attrs.frozen
+class Run:
+    """The body may run as this attempt (>= 1)."""
+
+    attempt: int
+
+
+@attrs.frozen
+class Wait:
+    """The step is parked until ``until``, ``None``: until an event comes."""
+
+    until: datetime | None
+
+
+Decision: TypeAlias = Return | Raise | Run | Wait
+
+
+@attrs.frozen(kw_only=True)
+class Stamp:
+    """What every record that is written at one moment carries.
+
+    Attributes:
+        now: the moment.
+        sequence: the number that the next settlement of the run takes.
+        execution_id: of the plan that will write the record.
+    """
+
+    now: datetime
+    sequence: int
+    execution_id: str
+
+
+def deadline(record: StepRecord) -> datetime | None:
+    """The instant at which a waiting record becomes due by itself; ``None``: never."""
+    return record.next_retry_at if record.kind == "do" else record.wake_at
+
+
+def wanted_event(record: StepRecord, events: tuple[Event, ...]) -> Event | None:
+    """The first pending user event, in order of arrival, that a waiting event wait may take (rules W4, W6)."""
+    for event in events:
+        if event.actor == "user" and event.type in record.event_types:
+            if record.wake_at is None or event.created_at <= record.wake_at:
+                return event
+    return None

@@ -1,0 +1,98 @@
+"""``do``: a body whose result is recorded, with retries (rules S1 to S10, S15). Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from wfcore.errors import CodecError, NonRetryableError, RetryAfterError, StepFailedError
+from wfcore.failure import failure_of
+from wfcore.model import Payload, StepRecord
+from wfcore.planner.calls import Attempt, Raised, Returned
+from wfcore.planner.steps.decision import Raise, Return, Run, Stamp, Wait
+from wfcore.retry import Retry
+
+
+@attrs.frozen
+class Do:
+    """What workflow code asks for.
+
+    Attributes:
+        body: the function to run.
+        returns: the type that the caller gave, ``None``: see the body's annotation.
+        retry: how often and how fast to try.
+    """
+
+    body: Callable[[Attempt], Any]
+    returns: Any
+    retry: Retry
+
+
+def decide_do(
+    record: StepRecord | None, now: datetime, decode: Callable[[Payload], Any]
+) -> Return | Raise | Run | Wait:
+    """What a record says: its result, its failure, wait for the next attempt, or run the body (rules S1 to S4)."""
+    if record is None:
+        return Run(1)
+    if record.status == "completed":
+        return Return(decode(record.result or ""))
+    if record.status == "errored" and record.failure is not None:
+        return Raise(StepFailedError(record.key, record.failure.without_traceback()))
+    if record.next_retry_at is not None and record.next_retry_at > now:
+        return Wait(record.next_retry_at)
+    return Run(record.attempts + 1)
+
+
+def settle_do(
+    record: StepRecord,
+    result: Returned[Any] | Raised,
+    retry: Retry,
+    encode: Callable[[object], Payload],
+    stamp: Stamp,
+) -> StepRecord:
+    """The record after an attempt: completed, errored, or waiting for the next attempt (rules S5 to S8).
+
+    ``record`` is the one before the attempt (blank on the first visit). ``encode`` refuses what could not be decoded.
+    """
+    ended = attrs.evolve(
+        record,
+        attempts=record.attempts + 1,
+        max_attempts=retry.max_attempts,
+        next_retry_at=None,
+        execution_id=stamp.execution_id,
+    )
+    error: Exception
+    if isinstance(result, Returned):
+        try:
+            payload = encode(result.value)
+        except CodecError as refused:
+            return _errored(ended, refused, stamp)
+        return attrs.evolve(
+            ended, status="completed", result=payload, failure=None, sequence=stamp.sequence, settled_at=stamp.now
+        )
+    error = result.error
+    final = isinstance(error, NonRetryableError) or isinstance(error, retry.give_up_on)
+    if final or ended.attempts >= retry.max_attempts:
+        return _errored(ended, error, stamp)
+    delay = _pause(ended, error, retry)
+    return attrs.evolve(ended, status="waiting", failure=failure_of(error), next_retry_at=_after(stamp.now, delay))
+
+
+def _errored(ended: StepRecord, error: Exception, stamp: Stamp) -> StepRecord:
+    return attrs.evolve(
+        ended, status="errored", failure=failure_of(error), sequence=stamp.sequence, settled_at=stamp.now
+    )
+
+
+def _pause(ended: StepRecord, error: Exception, retry: Retry) -> timedelta:
+    if isinstance(error, RetryAfterError):
+        return error.delay
+    return retry.delay_after(ended.attempts, ended.instance_ref, str(ended.run_number), ended.key)
+
+
+def _after(now: datetime, delay: timedelta) -> datetime:
+    latest = datetime.max.replace(tzinfo=now.tzinfo)
+    return now + delay if delay <= latest - now else latest

@@ -1,0 +1,62 @@
+"""The store port: two methods and the contract they keep. Protocols only, no I/O.
+
+The contract of ``apply`` (each clause is a group of tests):
+
+* A1 all or nothing.
+* A2 succeeds if and only if every precondition holds in the same transaction; else :class:`Conflict`, and no trace.
+* A3 exactly one winner per version under any concurrency, also across delete and re-create.
+* A4 durable before it returns (a bound store: when the caller commits).
+* A5 after an unknown commit a retrieve tells what happened, or that it is unknown.
+* A6 identities are unique inside the transaction.
+* A7 payloads round-trip byte for byte, instants to the microsecond.
+* A8 an empty plan writes nothing.
+* A9 read your writes; one retrieve is one consistent cut.
+* A10 an event append is never refused because a tick is running.
+* A11 an unsupported or failing ``Write`` raises ``WriteFailedError`` with its index in ``plan.mutations``; no trace.
+* A12 a transient failure (busy, lost connection, disk full) raises ``StoreUnavailableError``, never ``Conflict``.
+* A13 the answer holds the ids of the hooks now pending for the plan's ref, and what an ``Add*`` skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from wfcore.model import Snapshot
+from wfcore.plan import Applied, Conflict, Plan
+
+
+class Store(Protocol):
+    """What an adapter author writes: one retrieve and one atomic conditional apply."""
+
+    def retrieve(self, ref: str) -> Snapshot:
+        """All rows of one instance: instance, records of the current run, pending events, hooks; one consistent cut.
+
+        An instance that does not exist gives ``instance=None`` and whatever hooks are stored for it. Events come in
+        the order in which they were appended. ``now`` is the store's clock.
+
+        Raises:
+            StoreUnavailableError: transient failure.
+            CorruptRecordError: a row cannot be read.
+        """
+        ...
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        """Perform the plan's mutations in order if all its preconditions hold, in one transaction (A1 to A13).
+
+        Raises:
+            StoreUnavailableError: transient failure; whether the plan was committed may be unknown.
+            WriteFailedError: a ``Write`` failed; nothing was written.
+        """
+        ...
+
+
+class Listenable(Protocol):
+    """Optional capability: tell when a plan was applied, so that nobody in this process has to poll."""
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``callback(ref)`` after every applied plan that touches ``ref``, until the returned function is called.
+
+        The callback is quick, may be called from any thread, and only a hint: it may come late, twice or not at all.
+        """
+        ...
