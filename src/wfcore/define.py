@@ -1,4 +1,4 @@
-"""``@workflow``: makes a ``Workflow`` of a function, and resolves its types there and then. No I/O; nothing is registered."""
+"""``@workflow``: makes a ``Workflow`` of a function and resolves its types at once. No I/O, no registry."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def workflow(
             raise WorkflowDefinitionError(
                 name, f"{fn.__qualname__} is a generator", "a workflow returns its result; do not yield"
             )
-        local_names = dict(sys._getframe(1).f_locals) if "<locals>" in fn.__qualname__ else {}
+        nested = "<locals>" in fn.__qualname__
+        local_names = dict(sys._getframe(1).f_locals) if nested else {}  # noqa: SLF001 - where the decorator stands
         parameters = _parameters(name, fn)
         types = _resolve(name, fn, local_names)
         is_async = inspect.iscoroutinefunction(fn)
@@ -123,6 +124,10 @@ def _check_handle(name: str, handle: Any, *, is_async: bool) -> None:
     if handle is not None and handle is not Any and handle is not wanted:
         raise WorkflowDefinitionError(
             name,
-            f"{word} workflow takes {wanted.__name__} as its first parameter, not {getattr(handle, '__name__', handle)}",
+            f"{word} workflow takes {wanted.__name__} as its first parameter, not {_name(handle)}",
             f"annotate it with wfcore.{wanted.__name__}, or change 'def' and 'async def'",
         )
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else repr(annotation)

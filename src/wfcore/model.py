@@ -123,7 +123,7 @@ class StepRecord:
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """One message in an instance's mailbox. Identity: ``(instance_ref, id)``. It belongs to no run until it is consumed.
+    """One message in an instance's mailbox, of no run until it is consumed. Identity: ``(instance_ref, id)``.
 
     Attributes:
         instance_ref: the instance.

@@ -34,7 +34,7 @@ class Exists:
 
 @attrs.frozen
 class AtVersion:
-    """The instance's row has this version *and* this execution id: so a re-created instance is not taken for the old one."""
+    """The row has this version *and* this execution id, so that a re-created instance is not taken for the old one."""
 
     ref: str
     version: int

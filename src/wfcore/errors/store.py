@@ -58,12 +58,14 @@ class CorruptRecordError(StoreError):
         identity: its primary key, as text.
         problem: what is wrong with it.
         advice: what to do.
+        ref: the instance that the row belongs to, if that can be told: so that a dispatcher can leave it out.
     """
 
     table: str
     identity: str
     problem: str
     advice: str = "the row was changed or damaged outside wfcore; nothing was written; mend or restore it"
+    ref: str | None = None
 
     def __str__(self) -> str:
         return f"corrupt row in {self.table} ({self.identity}): {self.problem}; {self.advice}"

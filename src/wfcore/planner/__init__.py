@@ -1,4 +1,4 @@
-"""Planning: pure functions from a snapshot to a plan; no I/O, no clock. ``plan_tick`` handles a hook, the others are commands."""
+"""Planning: pure functions from a snapshot to a plan; no I/O, no clock."""
 
 from wfcore.planner.calls import Attempt, Perform, Raised, Returned, Settled, StepCall, call_body
 from wfcore.planner.commands import plan_create, plan_defer, plan_send_event, plan_write_failure, released

@@ -77,7 +77,7 @@ def _function_of(body: Any) -> Any:
         elif isinstance(body, types.FunctionType | types.BuiltinFunctionType | type):
             return body
         else:
-            return getattr(type(body), "__call__", body)
+            return type(body).__call__
 
 
 def _evaluate(step_key: str, annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:

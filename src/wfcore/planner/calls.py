@@ -1,4 +1,4 @@
-"""The border between the planner and the bodies it asks for: ``StepCall`` out, ``Settled`` in. Pure: no I/O, no clock."""
+"""The border between the planner and the bodies it asks for: ``StepCall`` out, ``Settled`` in. Pure: no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces that every plan of an existing instance is made of: its row, its timer, its handled hooks. Pure: no I/O, no clock."""
+"""Pieces of every plan of an existing instance: its row, its timer, its handled hooks. Pure: no I/O."""
 
 from __future__ import annotations
 

@@ -23,7 +23,19 @@ from wfcore.failure import failure_of
 from wfcore.keys import build_ref, check_id, message_id
 from wfcore.model import TERMINAL, Event, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Created, Deferred, Errored, EventSent, Ignored
-from wfcore.plan import Absent, AddEvent, AddHook, AddInstance, AtVersion, Exists, Plan, PutHook, PutInstance, PutStep
+from wfcore.plan import (
+    Absent,
+    AddEvent,
+    AddHook,
+    AddInstance,
+    AtVersion,
+    Exists,
+    Mutation,
+    Plan,
+    PutHook,
+    PutInstance,
+    PutStep,
+)
 from wfcore.planner.changes import change, handled, nothing, timer
 from wfcore.planner.draft import cancelled
 from wfcore.planner.gate import waiting
@@ -85,7 +97,7 @@ def plan_create(
     )
 
 
-def plan_send_event(
+def plan_send_event(  # noqa: PLR0913 - as plan_tick
     snapshot: Snapshot,
     ref: str,
     workflow: Workflow[Any, Any],
@@ -96,7 +108,9 @@ def plan_send_event(
     execution_id: str,
     codec: Codec = JSON,
 ) -> Plan:
-    """Append an event and the hook that announces it; idempotent by ``event_id``, and never in conflict with a tick (M2).
+    """Append an event and the hook that announces it (rule M2).
+
+    Idempotent by ``event_id``, and never in conflict with a running tick.
 
     Args:
         snapshot: of the instance.
@@ -197,7 +211,7 @@ def plan_write_failure(snapshot: Snapshot, failed: Plan, error: WriteFailedError
             settled_at=now,
             execution_id=execution_id,
         )
-    mutations = (*map(PutStep, records.values()), *handled(snapshot.hooks))
+    mutations: tuple[Mutation, ...] = (*map(PutStep, records.values()), *handled(snapshot.hooks))
     return change(
         instance,
         mutations,

@@ -156,7 +156,7 @@ def _require_progress(
     elif status == "active":
         kept = hook is not None
     else:
-        takes = any(record.kind == "wait_for_event" and wanted_event(record, events) for record in live.values())
+        takes = any(wanted_event(record, events) for record in live.values())
         kept = bool(live) and not takes and (hook.due_at if hook else None) == min(deadlines, default=None)
     if not kept:
         raise AssertionError(f"a plan would break rule O5: {status}, timer {hook}, waiting for {sorted(live)} at {now}")

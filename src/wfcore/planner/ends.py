@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from wfcore.errors import CodecError, WorkflowError
+from wfcore.errors import CodecError, CorruptRecordError, WorkflowError
 from wfcore.plan import Plan
 from wfcore.planner.calls import Raised, Returned, Settled, StepCall
 
@@ -26,7 +26,7 @@ class Stop:
 
 
 Loop: TypeAlias = Generator[StepCall | Plan, Settled | Continue | Stop, None]
-"""The replay loop: yields a ``StepCall`` to be answered with ``Settled``, a checkpoint to be answered with the others."""
+"""The replay loop: a ``StepCall`` is answered with ``Settled``, a checkpoint with ``Continue`` or ``Stop``."""
 
 
 @attrs.frozen
@@ -48,9 +48,9 @@ class Stopped:
 
 @attrs.frozen
 class Fault:
-    """The author's error, or a stored payload that no longer fits its type."""
+    """The author's error, or a stored record or payload that the code cannot take."""
 
-    error: WorkflowError | CodecError
+    error: WorkflowError | CodecError | CorruptRecordError
 
 
 @attrs.frozen

@@ -119,7 +119,7 @@ def _not_due(tick: Tick, instance: Instance) -> Plan | None:
     earliest = min(deadlines, default=None)
     if earliest is not None and earliest <= tick.now:
         return None
-    if any(record.kind == "wait_for_event" and wanted_event(record, tick.snapshot.events) for record in records):
+    if any(wanted_event(record, tick.snapshot.events) for record in records):
         return None
     seen = [hook for hook in tick.snapshot.hooks if hook.reason != "terminal"]
     stored = stored_timer(tick.snapshot, instance)

@@ -1,4 +1,4 @@
-"""The objects that workflow code holds: ``Step`` and ``AsyncStep``. They only make requests: no I/O, clock or chance."""
+"""The objects that workflow code holds: ``Step`` and ``AsyncStep``. They make requests: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -83,10 +83,8 @@ class _Handle:
     def _sleep(self, name: str, until: datetime | timedelta) -> Request:
         if isinstance(until, timedelta):
             self._require_duration(name, "duration", until)
-        elif not isinstance(until, datetime) or until.tzinfo is None:
-            raise self._refused(name, f"instant={until!r}", "pass an aware datetime, such as one from step.now()")
         else:
-            until = until.astimezone(UTC)
+            until = self._require_instant(name, until)
         return self._replay.request(self._branch, self._scope, "sleep", name, Sleep(until))
 
     def _wait(self, name: str, events: tuple[EventType[Any] | str, ...], timeout: timedelta | None) -> Request:
@@ -103,6 +101,11 @@ class _Handle:
     def _require_duration(self, name: str, what: str, value: object) -> None:
         if not isinstance(value, timedelta) or value < timedelta(0):
             raise self._refused(name, f"{what}={value!r}", "pass a timedelta that is not negative")
+
+    def _require_instant(self, name: str, value: object) -> datetime:
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise self._refused(name, f"instant={value!r}", "pass an aware datetime, such as one from step.now()")
+        return value.astimezone(UTC)
 
     def _refused(self, name: str, problem: str, advice: str) -> BaseException:
         return self._replay.fault(StepUsageError(name, f"{problem} cannot be used", advice))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, assert_never
 
 import attrs
 
-from wfcore.errors import NonDeterminismError
+from wfcore.errors import CorruptRecordError, NonDeterminismError
 from wfcore.keys import digest
 from wfcore.model import Event, Instance, Payload, StepRecord
 from wfcore.planner.bodies import check_arity, result_type
 from wfcore.planner.calls import Attempt, Raised, Returned, StepCall
 from wfcore.planner.requests import Request
-from wfcore.planner.steps.decision import Decision, Stamp, Wait, wanted_event
+from wfcore.planner.steps.decision import Decision, Raise, Return, Stamp, Wait, wanted_event
 from wfcore.planner.steps.do import Do, decide_do, settle_do
 from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_sleep
 from wfcore.planner.steps.wait import WaitForEvent, decide_wait, open_wait, settle_wait
@@ -53,6 +54,19 @@ class Interpreter:
             case unreachable:
                 assert_never(unreachable)
 
+    def answer(self, request: Request, record: StepRecord) -> Return | Raise:
+        """What a settled record gives back to workflow code.
+
+        Raises:
+            CodecError, StepBodyError: as :meth:`decide`.
+            CorruptRecordError: the record has a place in the order of settlement, and is not settled.
+        """
+        decision = self.decide(request, record, record.created_at)
+        if isinstance(decision, Return | Raise):
+            return decision
+        identity = f"{record.instance_ref}, run {record.run_number}, {record.key}"
+        raise CorruptRecordError("steps", identity, f"sequence {record.sequence}, but status {record.status}")
+
     def open(self, request: Request, stamp: Stamp) -> StepRecord | None:
         """The record of a wait's first visit; a ``do`` has none before its first attempt."""
         match request.spec:
@@ -82,19 +96,23 @@ class Interpreter:
                 f"an open wait for {sorted(record.event_types)} would now wait for {sorted(spec.types)}",
             )
 
-    def due(
-        self, record: StepRecord, events: tuple[Event, ...], now: datetime
-    ) -> tuple[datetime, int, Event | None] | None:
-        """When an open wait became due, and by what: events go before deadlines (rules W6, W10); ``None``: not yet."""
-        event = wanted_event(record, events) if record.kind == "wait_for_event" else None
-        if event is not None:
-            return max(event.created_at, record.created_at), 0, event
-        if record.wake_at is not None and record.wake_at <= now:
-            return max(record.wake_at, record.created_at), 1, None
-        return None
+    def first_due(
+        self, requests: Iterable[Request], events: tuple[Event, ...], now: datetime
+    ) -> tuple[Request, Event | None] | None:
+        """The open wait that became due first, and the event it takes, if any (rule W10); ``None``: none is due.
 
-    def settle_due(self, request: Request, record: StepRecord, event: Event | None, stamp: Stamp) -> StepRecord:
+        By instant, events before deadlines, then in the order in which they were asked for.
+        """
+        first = None
+        for request in requests:
+            found = None if request.record is None else _due(request.record, events, now)
+            if found is not None and (first is None or found[:2] < first[0]):
+                first = found[:2], request, found[2]
+        return first and first[1:]
+
+    def settle_due(self, request: Request, event: Event | None, stamp: Stamp) -> StepRecord:
         """The record of a wait that is due."""
+        record = request.record or self._blank(request, stamp)
         if isinstance(request.spec, WaitForEvent):
             return settle_wait(record, event, self.codec.decode, request.spec, stamp)
         return settle_sleep(record, stamp)
@@ -138,3 +156,13 @@ class Interpreter:
 
     def _blank(self, request: Request, stamp: Stamp) -> StepRecord:
         return request.blank(stamp.now, self.instance.ref, self.instance.run_number, stamp.execution_id)
+
+
+def _due(record: StepRecord, events: tuple[Event, ...], now: datetime) -> tuple[datetime, int, Event | None] | None:
+    """When an open wait became due, whether by an event (0) or by its deadline (1), and the event (rule W6)."""
+    event = wanted_event(record, events)
+    if event is not None:
+        return max(event.created_at, record.created_at), 0, event
+    if record.wake_at is not None and record.wake_at <= now:
+        return max(record.wake_at, record.created_at), 1, None
+    return None

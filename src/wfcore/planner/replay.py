@@ -16,12 +16,11 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from wfcore.errors import (
     CodecError,
-    ForeignAwaitError,
-    StepBodyError,
+    CorruptRecordError,
     StepUsageError,
     SwallowedSuspensionError,
     UnawaitedStepError,
@@ -33,8 +32,9 @@ from wfcore.planner.draft import Draft
 from wfcore.planner.ends import Abort, Checkpoint, Continue, End, Fault, Loop, Manner, Parked, Stopped
 from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
+from wfcore.planner.refusals import awaitable_refused, misplaced, not_a_step
 from wfcore.planner.requests import Branch, Request, Scope, Spec, Unwind
-from wfcore.planner.steps.decision import Raise, Return, Run
+from wfcore.planner.steps.decision import Raise, Run
 from wfcore.planner.steps.do import Do
 
 Drive: TypeAlias = Callable[[Loop], None]
@@ -74,11 +74,7 @@ class Replay:
         if self.end is not None and not self._over:
             raise Unwind
         if self._over or self._current is not branch:
-            error = StepUsageError(
-                what,
-                "it is used outside of the workflow code it was given to (in a step body, in another branch, after the tick)",
-                "call steps in workflow code only, each branch its own; hand values to bodies instead",
-            )
+            error = misplaced(what)
             raise error if self._over else self.fault(error)
 
     def key(self, branch: Branch, scope: Scope, kind: str, name: str) -> str:
@@ -112,7 +108,7 @@ class Replay:
             raise branch.answer.error
         return branch.answer.value
 
-    def fault(self, error: WorkflowError | CodecError) -> Unwind:
+    def fault(self, error: WorkflowError) -> Unwind:
         """Note an error of the author; it ends the tick even if workflow code swallows what is raised for it."""
         self.end = self.end or Fault(error)
         return Unwind()
@@ -158,8 +154,8 @@ class Replay:
                 break
             try:
                 coroutine.close()
-            except (Exception, Unwind):
-                continue  # an error of a finally block, or a finally block that awaits: the tick is over
+            except (Exception, Unwind):  # noqa: S112 - a finally block failed, or awaits: the tick is over either way
+                continue
         self._over = True
 
     def _advance(self, branch: Branch, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -204,10 +200,10 @@ class Replay:
     # -- requests and settlements
 
     def _ask(self, branch: Branch, asked: Any) -> None:
-        if type(asked) is not Request or asked.branch is not branch or asked.key in self._open:
-            self.end = Fault(_not_a_step(branch, asked))
+        own = type(asked) is Request and asked.branch is branch
+        if not own or (branch.coroutine is not None and self._unawaited.pop(asked.key, None) is None):
+            self.end = Fault(not_a_step(branch, asked))
             return
-        self._unawaited.pop(asked.key, None)
         asked.record = self._history.ask(asked.key)
         if asked.record is None:
             asked.logs = tuple(branch.logs)
@@ -227,13 +223,11 @@ class Replay:
                 self._deliver(*recorded)
             elif not self._settle_due():
                 yield from self._run_body()
-        except (WorkflowError, CodecError) as error:
+        except (WorkflowError, CodecError, CorruptRecordError) as error:
             self.end = self.end or Fault(error)
 
     def _deliver(self, request: Request, record: StepRecord) -> None:
-        answer = self.interpreter.decide(request, record, self.draft.now)
-        if not isinstance(answer, Return | Raise):
-            raise AssertionError(f"{request.key} was recorded as settled, but is {record.status}")
+        answer = self.interpreter.answer(request, record)
         del self._open[request.key]
         branch = request.branch
         branch.answer = answer
@@ -248,17 +242,11 @@ class Replay:
                 request.record = opened
                 self.draft.put(opened, logs=request.logs)
         self._fresh.clear()
-        first = None
-        for place, request in enumerate(self._open.values()):
-            if request.record is None or request.kind == "do":
-                continue
-            found = self.interpreter.due(request.record, self.draft.events, self.draft.now)
-            if found is not None and (first is None or (*found[:2], place) < first[0]):
-                first = (*found[:2], place), request, request.record, found[2]
-        if first is None:
+        due = self.interpreter.first_due(self._open.values(), self.draft.events, self.draft.now)
+        if due is None:
             return False
-        _, request, record, event = first
-        settled = self.interpreter.settle_due(request, record, event, self.draft.stamp())
+        request, event = due
+        settled = self.interpreter.settle_due(request, event, self.draft.stamp())
         self.draft.put(settled)
         if event is not None:
             self.draft.consume(event, request.key)
@@ -280,15 +268,15 @@ class Replay:
             if self.end is not None:
                 return
         call = self.interpreter.call(request, do, decision.attempt)
-        settled = yield call
-        if self.end is not None or not isinstance(settled, Settled):
-            return
+        settled = cast(Settled, (yield call))
+        if self.end is not None:
+            return  # the body used a step
         self.draft.advance(settled.elapsed)
         self._settle_body(request, do, call, settled.result)
 
     def _settle_body(self, request: Request, do: Do, call: StepCall, result: Returned[Any] | Raised) -> None:
         if isinstance(result, Returned) and inspect.isawaitable(result.value):
-            raise _refuse_awaitable(request.key, result.value)
+            raise awaitable_refused(request.key, result.value)
         record = self.interpreter.settle_body(request, do, result, self.draft.stamp())
         ended = record.sequence is not None
         writes = call.attempt.queued(succeeded=record.status == "completed") if ended else ()
@@ -308,27 +296,3 @@ class Replay:
             self.draft.committed(plan, answer.execution_id)
         else:
             self.end = Stopped()
-
-
-def _refuse_awaitable(step_key: str, value: Any) -> StepBodyError:
-    if inspect.iscoroutine(value):
-        value.close()
-    return StepBodyError(
-        step_key,
-        f"its body gave an awaitable ({type(value).__qualname__}), and this runner cannot await",
-        "use a plain function as the body",
-    )
-
-
-def _not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError:
-    if type(asked) is Request:
-        return StepUsageError(
-            asked.key,
-            "it is awaited twice, or in a branch that is not its own",
-            "await each step once, where it was made",
-        )
-    inner: Any = branch.coroutine
-    while inspect.iscoroutine(inner.cr_await):
-        inner = inner.cr_await
-    what = "a bare suspension (asyncio.sleep(0)?)" if asked is None else f"a {type(asked).__qualname__}"
-    return ForeignAwaitError(what, inner.cr_code.co_filename, inner.cr_frame.f_lineno if inner.cr_frame else None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
 from datetime import datetime
-from types import TracebackType
 from typing import Any, TypeAlias
 
 from wfcore.errors import WorkflowError
@@ -108,11 +107,16 @@ class Request(Coroutine[Any, Any, Any]):
             self._iterator = self.__await__()
         return self._iterator.send(value)
 
-    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> Any:
+    def throw(self, error: Any, value: Any = None, traceback: Any = None, /) -> Any:
         """Raise an error where the request is awaited."""
         if self._iterator is None:
             self._iterator = self.__await__()
-        return self._iterator.throw(typ if val is None else val)
+        return self._iterator.throw(error, value, traceback)
+
+    def close(self) -> None:
+        """Let go of the request."""
+        if self._iterator is not None:
+            self._iterator.close()
 
     def blank(self, now: datetime, instance_ref: str, run_number: int, execution_id: str) -> StepRecord:
         """The record of its first visit, before anything is known of it."""

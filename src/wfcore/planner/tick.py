@@ -17,6 +17,7 @@ the runner to defer the hook; after new work it becomes a plan that keeps the wo
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeAlias, assert_never
@@ -45,7 +46,7 @@ RECOVER_AFTER = timedelta(seconds=10)
 """When another runner takes over an instance whose runner wrote a checkpoint and was not heard of again (rule O6)."""
 
 
-def plan_tick(
+def plan_tick(  # noqa: PLR0913 - each is an input of its own; there is nothing to bundle
     snapshot: Snapshot,
     fired: FiredHook,
     registry: Registry,
@@ -111,10 +112,8 @@ def _run(replay: Replay, workflow: Workflow[Any, Any], params: Any) -> None:
         replay.run_function(partial(workflow.fn, Step(replay, replay.root, Scope()), *arguments))
         return
     replay.start(workflow.fn(AsyncStep(replay, replay.root, Scope()), *arguments))
-    try:
+    with suppress(Unwind):  # a body used a step: the loop knows
         replay.drive(replay.loop())
-    except Unwind:
-        pass  # a body used a step: the loop knows
 
 
 def _drive(perform: Perform, commit: Commit | None, loop: Loop) -> None:

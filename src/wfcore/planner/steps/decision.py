@@ -64,7 +64,7 @@ def deadline(record: StepRecord) -> datetime | None:
 def wanted_event(record: StepRecord, events: tuple[Event, ...]) -> Event | None:
     """The first pending user event, in order of arrival, that a waiting event wait may take (rules W4, W6)."""
     for event in events:
-        if event.actor == "user" and event.type in record.event_types:
-            if record.wake_at is None or event.created_at <= record.wake_at:
-                return event
+        in_time = record.wake_at is None or event.created_at <= record.wake_at
+        if in_time and event.actor == "user" and event.type in record.event_types:
+            return event
     return None

@@ -74,7 +74,7 @@ def settle_do(
             ended, status="completed", result=payload, failure=None, sequence=stamp.sequence, settled_at=stamp.now
         )
     error = result.error
-    final = isinstance(error, NonRetryableError) or isinstance(error, retry.give_up_on)
+    final = isinstance(error, (NonRetryableError, *retry.give_up_on))
     if final or ended.attempts >= retry.max_attempts:
         return _errored(ended, error, stamp)
     delay = _pause(ended, error, retry)
