@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 from wfcore.errors import StepNameError, WorkflowDefinitionError
 from wfcore.keys import check_id
+from wfcore.planner.bodies import closure_of
 from wfcore.planner.handles import AsyncStep, Step
 from wfcore.workflow import Checkpoint, EventType, Workflow
 
@@ -108,9 +109,10 @@ def _parameters(name: str, fn: Callable[..., Any]) -> list[str]:
 
 
 def _resolve(name: str, fn: Callable[..., Any], local_names: Mapping[str, Any]) -> dict[str, Any]:
-    closure = inspect.getclosurevars(fn).nonlocals
+    written = inspect.unwrap(fn)  # a decorator's wrapper has the annotations, but not the names, of what it wraps
+    names = {**local_names, **closure_of(written)}
     try:
-        return typing.get_type_hints(fn, fn.__globals__, {**local_names, **closure}, include_extras=True)
+        return typing.get_type_hints(fn, written.__globals__, names, include_extras=True)
     except Exception as error:
         raise WorkflowDefinitionError(
             name,

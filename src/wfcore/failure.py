@@ -57,11 +57,10 @@ def class_name(cls: type[object]) -> str:
 def failure_of(error: BaseException) -> Failure:
     """Describe an exception: deterministic given the exception, and unable to fail itself."""
     cls = type(error)
-    details = getattr(error, "details", None)
     return Failure(
         type=class_name(cls),
         message=_text(error),
-        details=details if is_plain(details) else repr(details),
+        details=_details(error),
         bases=tuple(class_name(base) for base in cls.__mro__[1:] if issubclass(base, Exception)),
         traceback=_frames(error.__traceback__),
     )
@@ -79,6 +78,14 @@ def is_plain(value: object) -> bool:
     if kind is dict:
         return all(type(key) is str and is_plain(item) for key, item in value.items())  # type: ignore[attr-defined]
     return False
+
+
+def _details(error: BaseException) -> Any:
+    try:
+        details = getattr(error, "details", None)
+        return details if is_plain(details) else repr(details)
+    except Exception as broken:  # a property or a __repr__ that raises, or a list that holds itself
+        return f"<details of the exception raised {type(broken).__name__}>"
 
 
 def _text(error: BaseException) -> str:

@@ -26,7 +26,7 @@ _KINDS = frozenset(get_args(SegmentKind))
 _FORBIDDEN = re.compile(r"[>#\[\]/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FORBIDDEN_IN_ID = re.compile(r"[#\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SEGMENT = re.compile(
-    r"(?P<kind>[a-z_]+):(?P<name>[^>#\[\]/]+)(?:#(?P<repeat>[1-9][0-9]*))?(?:\[(?P<branch>[^>#\[\]/]+)\])?"
+    r"(?P<kind>[a-z_]+):(?P<name>[^>#\[\]/]+)(?:#(?P<repeat>[1-9][0-9]{0,17}))?(?:\[(?P<branch>[^>#\[\]/]+)\])?"
 )
 _GROUPS = frozenset({"gather", "race", "map"})
 
@@ -85,6 +85,11 @@ def hook_ref(hook_id: str) -> str:
     if len(parts) < 3 or not all(parts):
         raise StepNameError("hook id", hook_id, None, None, "it is not 'workflow#instance#hook'")
     return f"{parts[0]}#{parts[1]}"
+
+
+def is_terminal_notice(hook_id: str) -> bool:
+    """Whether a hook announces a terminal transition: no tick handles it (rule O7)."""
+    return hook_id.split("#", 2)[-1].startswith("terminal:")
 
 
 @attrs.frozen

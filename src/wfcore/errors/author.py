@@ -49,13 +49,19 @@ class NonDeterminismError(WorkflowError):
     asked: tuple[str, ...]
     scope: str
     problem: str
-    advice: str = "deploy code that asks for the recorded steps in the recorded order; the instance is unchanged and goes on by itself"
+    advice: str = (
+        "deploy code that asks for the recorded steps in the recorded order; "
+        "the instance is unchanged and goes on by itself"
+    )
 
     def __str__(self) -> str:
         place = f"in scope {self.scope!r}" if self.scope else "at the top of the workflow"
         order = "" if self.sequence is None else f" (number {self.sequence} in the history)"
         asked = ", ".join(map(repr, self.asked)) or "no step"
-        return f"{self.ref}: {self.problem}: history has {self.expected!r}{order} {place}, the code asked for {asked}; {self.advice}"
+        return (
+            f"{self.ref}: {self.problem}: history has {self.expected!r}{order} {place}, the code asked for {asked}; "
+            f"{self.advice}"
+        )
 
 
 @attrs.define(eq=False)
@@ -172,8 +178,8 @@ class UnknownWorkflowError(WorkflowError):
     def __str__(self) -> str:
         known = ", ".join(map(repr, self.known)) or "none"
         return (
-            f"no workflow {self.workflow_name!r} in this registry (it holds: {known}); add it to Registry([...]) here, or leave "
-            "its instances to a process that has it: they are unchanged"
+            f"no workflow {self.workflow_name!r} in this registry (it holds: {known}); add it to Registry([...]) here, "
+            "or leave its instances to a process that has it: they are unchanged"
         )
 
 
@@ -189,6 +195,6 @@ class SwallowedSuspensionError(WorkflowError):
 
     def __str__(self) -> str:
         return (
-            f"the workflow returned while it was suspended at {self.step_key!r}; it must not catch BaseException around "
-            "a step: use 'except Exception', or re-raise"
+            f"the workflow returned while it was suspended at {self.step_key!r}; it must not catch BaseException "
+            "around a step: use 'except Exception', or re-raise"
         )

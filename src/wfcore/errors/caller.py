@@ -42,8 +42,8 @@ class InstanceExistsError(CommandError):
 
     def __str__(self) -> str:
         return (
-            f"instance {self.ref!r} exists already ({self.status}); pass on_conflict='return_existing' to get its handle, "
-            "or another id"
+            f"instance {self.ref!r} exists already ({self.status}); pass on_conflict='return_existing' to get its "
+            "handle, or another id"
         )
 
 
@@ -62,7 +62,10 @@ class IllegalTransitionError(CommandError):
     command: str
 
     def __str__(self) -> str:
-        return f"cannot {self.command} instance {self.ref!r}: it is {self.status}"
+        return (
+            f"cannot {self.command} instance {self.ref!r}: it is {self.status}; nothing was written, look at its "
+            "status first"
+        )
 
 
 @attrs.define(eq=False)
@@ -78,7 +81,10 @@ class StepNotRetryableError(CommandError):
     step_key: str
 
     def __str__(self) -> str:
-        return f"cannot retry instance {self.ref!r}: step {self.step_key!r} settled after the failed one; restart it instead"
+        return (
+            f"cannot retry instance {self.ref!r}: step {self.step_key!r} settled after the failed one; restart it "
+            "instead"
+        )
 
 
 @attrs.define(eq=False)
@@ -94,7 +100,7 @@ class InstanceFailedError(CommandError):
     failure: Failure
 
     def __str__(self) -> str:
-        return f"instance {self.ref!r} failed: {self.failure}"
+        return f"instance {self.ref!r} failed: {self.failure}; mend the cause, then retry or restart it"
 
 
 @attrs.define(eq=False)
@@ -108,7 +114,7 @@ class InstanceTerminatedError(CommandError):
     ref: str
 
     def __str__(self) -> str:
-        return f"instance {self.ref!r} was terminated and has no result"
+        return f"instance {self.ref!r} was terminated and has no result; restart it to get one"
 
 
 @attrs.define(eq=False)
@@ -149,10 +155,13 @@ class ContentionError(CommandError):
     def __str__(self) -> str:
         if self.unknown:
             return (
-                f"it is not known whether {self.command} took effect on {self.ref!r}: the acknowledgement was lost and the "
-                "instance has moved on; look at the instance before you repeat it"
+                f"it is not known whether {self.command} took effect on {self.ref!r}: the acknowledgement was lost and "
+                "the instance has moved on; look at the instance before you repeat it"
             )
-        return f"{self.command} of {self.ref!r} lost against other writers {self.tries} times; nothing was written, try again"
+        return (
+            f"{self.command} of {self.ref!r} lost against other writers {self.tries} times; nothing was written, try "
+            "again"
+        )
 
 
 @attrs.define(eq=False)
@@ -171,4 +180,7 @@ class UnknownEventTypeError(CommandError):
 
     def __str__(self) -> str:
         known = ", ".join(map(repr, self.known)) or "none"
-        return f"workflow {self.workflow_name!r} takes no event {self.event_type!r}; it lists: {known}"
+        return (
+            f"workflow {self.workflow_name!r} takes no event {self.event_type!r}; it lists: {known}; send one of them, "
+            "or list it in @workflow(events=[...])"
+        )

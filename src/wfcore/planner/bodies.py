@@ -66,6 +66,18 @@ def check_arity(step_key: str, body: Callable[..., Any]) -> None:
         ) from None
 
 
+def closure_of(function: Any) -> dict[str, Any]:
+    """The closure of a function by name, without the variables that are not assigned yet."""
+    found: dict[str, Any] = {}
+    if isinstance(function, types.FunctionType):
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                found[name] = cell.cell_contents
+            except ValueError:
+                continue  # a function that is defined further down, or the function itself
+    return found
+
+
 def _function_of(body: Any) -> Any:
     while True:
         if isinstance(body, functools.partial):
@@ -82,10 +94,9 @@ def _function_of(body: Any) -> Any:
 
 def _evaluate(step_key: str, annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:
     function = inspect.unwrap(function)
-    closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
     probe = types.SimpleNamespace(__annotations__={"return": annotation})
     try:
-        names = {**local_names, **closure}
+        names = {**local_names, **closure_of(function)}
         return typing.get_type_hints(probe, getattr(function, "__globals__", {}), names, include_extras=True)["return"]
     except Exception as error:
         raise StepBodyError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from wfcore.keys import timer_id
+from wfcore.keys import is_terminal_notice, timer_id
 from wfcore.model import Event, Hook, Instance
 from wfcore.outcome import Outcome
 from wfcore.plan import AtVersion, DeleteHook, LogLine, Mutation, Plan, PutEvent, PutInstance
@@ -61,7 +61,7 @@ def timer(
 
 def handled(hooks: Iterable[Hook]) -> tuple[DeleteHook, ...]:
     """Delete the hooks that were seen; a notice of a terminal transition is never among them (rule O7)."""
-    return tuple(DeleteHook(hook.id) for hook in hooks if hook.reason != "terminal")
+    return tuple(DeleteHook(hook.id) for hook in hooks if not is_terminal_notice(hook.id))
 
 
 def consumed(event: Event, by: str, run_number: int, now: datetime) -> PutEvent:

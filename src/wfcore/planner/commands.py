@@ -38,7 +38,7 @@ from wfcore.plan import (
 )
 from wfcore.planner.changes import change, handled, nothing, timer
 from wfcore.planner.draft import cancelled
-from wfcore.planner.gate import waiting
+from wfcore.planner.gate import consumed_pauses, waiting
 from wfcore.ports import Codec
 from wfcore.retry import DEFERRAL
 from wfcore.workflow import EventType, Workflow
@@ -211,7 +211,11 @@ def plan_write_failure(snapshot: Snapshot, failed: Plan, error: WriteFailedError
             settled_at=now,
             execution_id=execution_id,
         )
-    mutations: tuple[Mutation, ...] = (*map(PutStep, records.values()), *handled(snapshot.hooks))
+    mutations: tuple[Mutation, ...] = (
+        *map(PutStep, records.values()),
+        *consumed_pauses(snapshot, instance, now),
+        *handled(snapshot.hooks),
+    )
     return change(
         instance,
         mutations,

@@ -120,7 +120,6 @@ class Draft:
     def _end(self, logs: tuple[LogLine, ...]) -> None:
         self._logs.extend(logs)
         for record in tuple(self.waiting.values()):
-            self._steps.setdefault(record.key, ())
             self._steps[record.key] = (PutStep(cancelled(record, self.now, self.execution_id)),)
         self.waiting = {}
 

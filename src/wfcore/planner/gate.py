@@ -10,8 +10,8 @@ from datetime import datetime
 
 import attrs
 
-from wfcore.keys import timer_id
-from wfcore.model import PAUSE_REQUEST, TERMINAL, Event, FiredHook, Hook, Instance, Snapshot, StepRecord
+from wfcore.keys import is_terminal_notice, timer_id
+from wfcore.model import PAUSE_REQUEST, TERMINAL, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Ignored, Paused, Rescheduled
 from wfcore.plan import Absent, Mutation, Plan, PutHook
 from wfcore.planner.changes import change, consumed, handled, nothing, timer
@@ -59,9 +59,13 @@ def waiting(steps: tuple[StepRecord, ...]) -> list[StepRecord]:
     return [step for step in steps if step.status in ("waiting", "started")]
 
 
-def pause_requests(events: tuple[Event, ...]) -> list[Event]:
-    """The pending requests to pause."""
-    return [event for event in events if event.actor == "system" and event.type == PAUSE_REQUEST]
+def consumed_pauses(snapshot: Snapshot, instance: Instance, now: datetime) -> tuple[Mutation, ...]:
+    """The pending requests to pause, as consumed."""
+    return tuple(
+        consumed(event, "#pause", instance.run_number, now)
+        for event in snapshot.events
+        if event.actor == "system" and event.type == PAUSE_REQUEST
+    )
 
 
 def _ignored(tick: Tick, instance: Instance, mutations: tuple[Mutation, ...], why: str) -> Plan:
@@ -83,7 +87,7 @@ def _other_run(tick: Tick, instance: Instance) -> Plan | None:
 def _terminal(tick: Tick, instance: Instance) -> Plan | None:
     if instance.status not in TERMINAL:
         return None
-    mutations = (*_consume_pauses(tick, instance), *handled(tick.snapshot.hooks))
+    mutations = (*consumed_pauses(tick.snapshot, instance, tick.now), *handled(tick.snapshot.hooks))
     return _ignored(tick, instance, mutations, f"the instance is {instance.status}")
 
 
@@ -98,7 +102,7 @@ def _running_elsewhere(tick: Tick, instance: Instance) -> Plan | None:
 
 
 def _pause(tick: Tick, instance: Instance) -> Plan | None:
-    requests = _consume_pauses(tick, instance)
+    requests = consumed_pauses(tick.snapshot, instance, tick.now)
     if instance.status not in ("active", "waiting") or not requests:
         return None
     mutations = (*requests, *handled(tick.snapshot.hooks))
@@ -121,7 +125,7 @@ def _not_due(tick: Tick, instance: Instance) -> Plan | None:
         return None
     if any(wanted_event(record, tick.snapshot.events) for record in records):
         return None
-    seen = [hook for hook in tick.snapshot.hooks if hook.reason != "terminal"]
+    seen = [hook for hook in tick.snapshot.hooks if not is_terminal_notice(hook.id)]
     stored = stored_timer(tick.snapshot, instance)
     outcome = Rescheduled(earliest)
     messages = [hook for hook in seen if hook is not stored]
@@ -132,12 +136,6 @@ def _not_due(tick: Tick, instance: Instance) -> Plan | None:
     else:
         mutations = (*handled(messages), PutHook(timer(instance, earliest, tick.now)))
     return change(instance, mutations, outcome, execution_id=tick.execution_id, now=tick.now)
-
-
-def _consume_pauses(tick: Tick, instance: Instance) -> tuple[Mutation, ...]:
-    return tuple(
-        consumed(event, "#pause", instance.run_number, tick.now) for event in pause_requests(tick.snapshot.events)
-    )
 
 
 def stored_timer(snapshot: Snapshot, instance: Instance) -> Hook | None:

@@ -121,9 +121,11 @@ class Interpreter:
         """The body to perform.
 
         Raises:
-            StepBodyError: it does not take exactly one argument (rule S16).
+            StepBodyError: it does not take exactly one argument, or the type of its result cannot be resolved
+                (rule S16): found before it runs, so that it does not run again and again because of it.
         """
         check_arity(request.key, do.body)
+        self._type(request, do)
         last = request.record.failure if request.record else None
         key = digest(
             "idempotency", self.instance.ref, self.instance.created_by, str(self.instance.key_run), request.key
