@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from wfcore.codec import JSON
-from wfcore.evolve import NOTHING, World, evolve
+from wfcore.evolve import NOTHING, Rows, World, evolve
 from wfcore.keys import build_ref, parse_ref, timer_id
 from wfcore.model import Event, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.plan import Conflict, Plan
@@ -79,14 +79,24 @@ class Lab:
         self.world = after
         return plan
 
-    def create(self, workflow: Workflow[Any, Any], params: object = None, *, id: str = "1") -> Plan:
+    def put(self, snapshot: Snapshot) -> None:
+        """Take these rows in place of the instance's own."""
+        rows = Rows(
+            instance=snapshot.instance,
+            steps={(step.run_number, step.key): step for step in snapshot.steps},
+            events={event.id: event for event in snapshot.events},
+            hooks={hook.id: hook for hook in snapshot.hooks},
+        )
+        self.world = {**self.world, self.ref: rows}
+
+    def create(self, workflow: Workflow[Any, Any], params: object = None, *, id: str = "1") -> Plan:  # noqa: A002 # as in the client
         self.ref = build_ref(workflow.name, id)
         execution_id = self.next_id("create")
         return self.apply(
             plan_create(self.snapshot(), workflow, params, instance_id=id, execution_id=execution_id, codec=self.codec)
         )
 
-    def send(self, event: EventType[Any] | str, payload: object = None, *, id: str | None = None) -> Plan:
+    def send(self, event: EventType[Any] | str, payload: object = None, *, id: str | None = None) -> Plan:  # noqa: A002 # as in the client
         workflow = self.registry.get(parse_ref(self.ref)[0])
         event_id = id or self.next_id("event")
         execution_id = self.next_id("send")
