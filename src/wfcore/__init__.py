@@ -93,6 +93,7 @@ from wfcore.planner import (
 )
 from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
 from wfcore.retry import Retry
+from wfcore.runner import Client, Dispatcher, Handle, History, Observer, Runtime, StopSignal, TickReport, run_tick
 from wfcore.workflow import EventType, Received, Registry, Workflow
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "AtVersion",
     "Attempt",
     "Checkpointed",
+    "Client",
     "Codec",
     "CodecError",
     "CommandError",
@@ -119,6 +121,7 @@ __all__ = [
     "DeleteHook",
     "DeleteInstance",
     "DeleteStep",
+    "Dispatcher",
     "DueQuery",
     "Errored",
     "Event",
@@ -129,6 +132,8 @@ __all__ = [
     "Failure",
     "FiredHook",
     "ForeignAwaitError",
+    "Handle",
+    "History",
     "Hook",
     "HookFeed",
     "Ignored",
@@ -146,6 +151,7 @@ __all__ = [
     "NonDeterminismError",
     "NonRetryableError",
     "NotFinishedError",
+    "Observer",
     "Outcome",
     "Paused",
     "Payload",
@@ -163,6 +169,7 @@ __all__ = [
     "RetryAfterError",
     "Returned",
     "Rows",
+    "Runtime",
     "SchemaVersionError",
     "Settled",
     "Snapshot",
@@ -176,12 +183,14 @@ __all__ = [
     "StepStatus",
     "StepUsageError",
     "Stop",
+    "StopSignal",
     "Store",
     "StoreError",
     "StoreUnavailableError",
     "Stuck",
     "Suspended",
     "SwallowedSuspensionError",
+    "TickReport",
     "UnawaitedStepError",
     "UnknownEventTypeError",
     "UnknownWorkflowError",
@@ -199,5 +208,6 @@ __all__ = [
     "plan_send_event",
     "plan_tick",
     "plan_write_failure",
+    "run_tick",
     "workflow",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, final, overload
 from uuid import UUID
@@ -80,12 +81,13 @@ class _Handle:
         do = Do(body, returns, retry or ONE_ATTEMPT)
         return self._replay.request(self._branch, self._scope, "do", name, do)
 
-    def _sleep(self, name: str, until: datetime | timedelta) -> Request:
-        if isinstance(until, timedelta):
-            self._require_duration(name, "duration", until)
-        else:
-            until = self._require_instant(name, until)
-        return self._replay.request(self._branch, self._scope, "sleep", name, Sleep(until))
+    def _sleep(self, name: str, duration: timedelta) -> Request:
+        self._require_duration(name, "duration", duration)
+        return self._replay.request(self._branch, self._scope, "sleep", name, Sleep(duration))
+
+    def _sleep_until(self, name: str, instant: datetime) -> Request:
+        sleep = Sleep(self._require_instant(name, instant))
+        return self._replay.request(self._branch, self._scope, "sleep", name, sleep)
 
     def _wait(self, name: str, events: tuple[EventType[Any] | str, ...], timeout: timedelta | None) -> Request:
         if timeout is not None:
@@ -95,6 +97,8 @@ class _Handle:
             if not isinstance(event, EventType | str):
                 raise self._refused(name, f"event={event!r}", "pass an EventType, or the name of a type as str")
             event_name = event if isinstance(event, str) else event.name
+            if event_name in types:
+                raise self._refused(name, f"event={event!r}", "name each type of event once")
             types[event_name] = Any if isinstance(event, str) else event.payload_type
         return self._replay.request(self._branch, self._scope, "wait_for_event", name, WaitForEvent(types, timeout))
 
@@ -103,11 +107,13 @@ class _Handle:
             raise self._refused(name, f"{what}={value!r}", "pass a timedelta that is not negative")
 
     def _require_instant(self, name: str, value: object) -> datetime:
-        if not isinstance(value, datetime) or value.utcoffset() is None:
-            raise self._refused(name, f"instant={value!r}", "pass an aware datetime, such as one from step.now()")
-        return value.astimezone(UTC)
+        if isinstance(value, datetime) and value.utcoffset() is not None:
+            with suppress(OverflowError):  # at the ends of the calendar, UTC has no such instant
+                return value.astimezone(UTC)
+        raise self._refused(name, f"instant={value!r}", "pass an aware datetime, such as one from step.now()")
 
     def _refused(self, name: str, problem: str, advice: str) -> BaseException:
+        self._replay.require_current(self._branch, name)
         return self._replay.fault(StepUsageError(name, f"{problem} cannot be used", advice))
 
 
@@ -149,7 +155,7 @@ class Step(_Handle):
 
     def sleep_until(self, name: str, instant: datetime) -> None:
         """Go on at ``instant`` (aware); at once if it has passed (rules W1 to W3)."""
-        self._replay.call(self._sleep(name, instant))
+        self._replay.call(self._sleep_until(name, instant))
 
     @overload
     def wait_for_event(self, name: str, event: EventType[E], /, *, timeout: timedelta | None = None) -> Received[E]: ...
@@ -244,7 +250,7 @@ class AsyncStep(_Handle):
 
     def sleep_until(self, name: str, instant: datetime) -> Coroutine[Any, Any, None]:
         """Go on at ``instant`` (aware); at once if it has passed (rules W1 to W3)."""
-        return self._sleep(name, instant)
+        return self._sleep_until(name, instant)
 
     @overload
     def wait_for_event(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -29,6 +29,7 @@ class DueQuery:
     exclude: frozenset[str] = frozenset()
 
 
+@runtime_checkable
 class HookFeed(Protocol):
     """What a dispatcher asks. A store usually implements it too."""
 

@@ -20,7 +20,7 @@ The contract of ``apply`` (each clause is a group of tests):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wfcore.model import Snapshot
 from wfcore.plan import Applied, Conflict, Plan
@@ -51,6 +51,7 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
 class Listenable(Protocol):
     """Optional capability: tell when a plan was applied, so that nobody in this process has to poll."""
 

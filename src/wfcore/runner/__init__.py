@@ -1,0 +1,20 @@
+"""The shell around the planner, and the only place with a clock, ids, sleeping and threads."""
+
+from wfcore.runner.client import Client
+from wfcore.runner.dispatcher import Dispatcher
+from wfcore.runner.handle import Handle, History
+from wfcore.runner.observe import Observer, TickReport
+from wfcore.runner.runtime import Runtime
+from wfcore.runner.tick import StopSignal, run_tick
+
+__all__ = [
+    "Client",
+    "Dispatcher",
+    "Handle",
+    "History",
+    "Observer",
+    "Runtime",
+    "StopSignal",
+    "TickReport",
+    "run_tick",
+]

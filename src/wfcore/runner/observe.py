@@ -1,0 +1,75 @@
+"""What the runner tells about its ticks: one report each, and log records without payloads (rule R6)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeAlias
+
+import attrs
+
+from wfcore.keys import parse_ref
+from wfcore.model import FiredHook
+from wfcore.plan import Applied, Conflict, Plan
+
+_log = logging.getLogger("wfcore.runner")
+
+
+@attrs.frozen(kw_only=True)
+class TickReport:
+    """One tick, as an observer gets to see it.
+
+    Attributes:
+        fired: the hook.
+        plan: the last plan of the tick, ``None`` if there was none.
+        result: what the store answered to it; ``None`` if it was empty or failed.
+        error: why the tick failed for a reason that is not the workflow's; ``None`` if it did not.
+        conflicts: how often it was planned again because another writer was faster.
+        checkpoints: plans that were committed before the last one.
+        bodies: step bodies that were run.
+        duration: of the whole tick.
+        body_duration: of the step bodies in it.
+        store_duration: of retrieves and applies in it.
+    """
+
+    fired: FiredHook
+    plan: Plan | None
+    result: Applied | Conflict | None
+    error: Exception | None
+    conflicts: int
+    checkpoints: int
+    bodies: int
+    duration: timedelta
+    body_duration: timedelta
+    store_duration: timedelta
+
+
+Observer: TypeAlias = Callable[[TickReport], None]
+"""Called once for each tick, in the thread that ran it. Must be quick; what it raises is logged."""
+
+
+def tell(observer: Observer | None, report: TickReport) -> None:
+    """Log a tick and hand its report to the observer."""
+    ref = report.fired.hook.instance_ref
+    if report.error is not None:
+        _log.warning("tick of %s failed: %s: %s", ref, type(report.error).__name__, report.error)
+    else:
+        outcome = "nothing" if report.plan is None else type(report.plan.outcome).__name__
+        _log.debug("tick of %s: %s (%d bodies, %d conflicts)", ref, outcome, report.bodies, report.conflicts)
+    if observer is None:
+        return
+    try:
+        observer(report)
+    except Exception:
+        _log.exception("an observer failed on a tick of %s", ref)
+
+
+def emit(plan: Plan) -> None:
+    """Emit the log lines of workflow code that a committed plan carries (rule D8)."""
+    if not plan.logs:
+        return
+    logger = logging.getLogger(f"wfcore.workflow.{parse_ref(plan.ref)[0]}")
+    for line in plan.logs:
+        fields = "".join(f" {name}={value!r}" for name, value in line.fields.items())
+        logger.info("%s%s", line.message, fields, extra={"wfcore_ref": plan.ref, "wfcore_fields": dict(line.fields)})
