@@ -37,8 +37,15 @@ def not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError
             "it is awaited twice, or in a branch that is not its own",
             "await each step once, where it was made",
         )
+    what = "a bare suspension" if asked is None else f"a {type(asked).__qualname__}"
     inner: Any = branch.coroutine
     while inspect.iscoroutine(inner.cr_await):
+        if _of_asyncio(inner.cr_await):
+            what = f"asyncio.{inner.cr_await.cr_code.co_name}"  # the line to mend is the one that calls it
+            break
         inner = inner.cr_await
-    what = "a bare suspension (asyncio.sleep(0)?)" if asked is None else f"a {type(asked).__qualname__}"
-    return ForeignAwaitError(what, inner.cr_code.co_filename, inner.cr_frame.f_lineno if inner.cr_frame else None)
+    return ForeignAwaitError(what, inner.cr_code.co_filename, inner.cr_frame.f_lineno)
+
+
+def _of_asyncio(coroutine: Any) -> bool:
+    return str(coroutine.cr_frame.f_globals.get("__name__")).partition(".")[0] == "asyncio"

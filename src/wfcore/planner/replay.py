@@ -18,14 +18,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeAlias, cast
 
-from wfcore.errors import (
-    CodecError,
-    CorruptRecordError,
-    StepUsageError,
-    SwallowedSuspensionError,
-    UnawaitedStepError,
-    WorkflowError,
-)
+from wfcore.errors import CodecError, CorruptRecordError, SwallowedSuspensionError, UnawaitedStepError, WorkflowError
 from wfcore.model import StepKind, StepRecord
 from wfcore.planner.calls import Raised, Returned, Settled, StepCall
 from wfcore.planner.draft import Draft
@@ -99,6 +92,8 @@ class Replay:
         self._ask(branch, request)
         try:
             self.drive(self.loop())
+        except Unwind as unwind:
+            self.unwound(unwind)
         except BaseException as error:
             self.end = self.end or Abort(error)
         if self.end is not None:
@@ -120,13 +115,18 @@ class Replay:
         self.root.coroutine = coroutine
         self._runnable.append(self.root)
 
+    def unwound(self, unwind: Unwind) -> None:
+        """Workflow code or a body was unwound; the loop knows why, or it is told so now."""
+        if self.end is None:
+            self.end = Fault(unwind.error or misplaced("?"))
+
     def run_function(self, function: Callable[[], Any]) -> None:
         """Run a ``def`` workflow to the end of its tick (rule D7)."""
         self._current = self.root
         try:
             value = function()
         except Unwind as unwind:
-            self._unwound(unwind)
+            self.unwound(unwind)
         except Exception as error:
             self._ended(Raised(error))
         else:
@@ -168,7 +168,7 @@ class Replay:
         except StopIteration as stop:
             self._ended(Returned(stop.value))
         except Unwind as unwind:
-            self._unwound(unwind)
+            self.unwound(unwind)
         except Exception as error:
             self._ended(Raised(error))
         else:
@@ -176,13 +176,6 @@ class Replay:
                 self._ask(branch, asked)
         finally:
             self._current = None
-
-    def _unwound(self, unwind: Unwind) -> None:
-        if self.end is None:
-            error = unwind.error or StepUsageError(
-                "?", "a step of another tick was used", "use the step that you were given"
-            )
-            self.end = Fault(error)
 
     def _ended(self, result: Returned[Any] | Raised) -> None:
         if self.end is not None:
@@ -194,6 +187,8 @@ class Replay:
             return
         if self._unawaited and isinstance(result, Returned):
             self.end = Fault(UnawaitedStepError(tuple(self._unawaited)))
+        elif isinstance(result, Raised) and isinstance(result.error, WorkflowError):
+            self.end = Fault(result.error)  # the author's, such as a bad name of an event type
         else:
             self.end = result
 

@@ -17,7 +17,6 @@ the runner to defer the hook; after new work it becomes a plan that keeps the wo
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeAlias, assert_never
@@ -112,8 +111,10 @@ def _run(replay: Replay, workflow: Workflow[Any, Any], params: Any) -> None:
         replay.run_function(partial(workflow.fn, Step(replay, replay.root, Scope()), *arguments))
         return
     replay.start(workflow.fn(AsyncStep(replay, replay.root, Scope()), *arguments))
-    with suppress(Unwind):  # a body used a step: the loop knows
+    try:
         replay.drive(replay.loop())
+    except Unwind as unwind:  # a body used a step
+        replay.unwound(unwind)
 
 
 def _drive(perform: Perform, commit: Commit | None, loop: Loop) -> None:
