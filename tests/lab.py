@@ -89,14 +89,14 @@ class Lab:
         )
         self.world = {**self.world, self.ref: rows}
 
-    def create(self, workflow: Workflow[Any, Any], params: object = None, *, id: str = "1") -> Plan:  # noqa: A002 # as in the client
+    def create(self, workflow: Workflow[Any, Any], params: object = None, *, id: str = "1") -> Plan:
         self.ref = build_ref(workflow.name, id)
         execution_id = self.next_id("create")
         return self.apply(
             plan_create(self.snapshot(), workflow, params, instance_id=id, execution_id=execution_id, codec=self.codec)
         )
 
-    def send(self, event: EventType[Any] | str, payload: object = None, *, id: str | None = None) -> Plan:  # noqa: A002 # as in the client
+    def send(self, event: EventType[Any] | str, payload: object = None, *, id: str | None = None) -> Plan:
         workflow = self.registry.get(parse_ref(self.ref)[0])
         event_id = id or self.next_id("event")
         execution_id = self.next_id("send")

@@ -6,7 +6,6 @@ import pickle
 import re
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import pytest
 
 from wfcore import errors
@@ -234,9 +233,7 @@ NAMES = [f"{type(error).__name__}-{place}" for place, error in enumerate(ERRORS)
 
 
 def facts(error: Exception) -> dict[str, object]:
-    return (
-        {each.name: getattr(error, each.name) for each in attrs.fields(type(error))} if attrs.has(type(error)) else {}
-    )
+    return {each.name: getattr(error, each.name) for each in getattr(type(error), "__attrs_attrs__", ())}
 
 
 def test_every_class_has_a_sample() -> None:
