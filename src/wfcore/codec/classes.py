@@ -71,7 +71,7 @@ class Record(Shape):
             except RecursionError:
                 raise  # a cycle: the whole is at fault
             except Exception as error:
-                raise Refusal(shape.name, f"no value: {say(error)}", trail=[name]) from None
+                raise Refusal(shape.name, f"no value: {type(error).__name__}", trail=[name]) from None
         return done
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from wfcore.codec.choices import Choice
-from wfcore.codec.refusal import Part, Refusal, describe, say
+from wfcore.codec.refusal import Part, Refusal, count_of, describe, say
 from wfcore.codec.scalars import SCALARS, UUIDS
 from wfcore.codec.shape import Link, Shape
 
@@ -111,7 +111,7 @@ class Fixed(Shape):
         if type(value) is not cls:
             raise self.refuse(value)
         if len(value) != len(self._shapes):
-            raise Refusal(f"{self.name} ({len(self._shapes)} items)", f"{describe(value)} ({len(value)} items)")
+            raise Refusal(f"{self.name} ({count_of(self._shapes)})", count_of(value))
 
 
 class Entries(Shape):
@@ -163,11 +163,9 @@ class Keys(Protocol):
 
     def decode(self, text: str) -> Any:
         """The key of that text."""
-        ...
 
     def encode(self, key: Any) -> str:
         """The text of that key."""
-        ...
 
 
 class TextKeys:

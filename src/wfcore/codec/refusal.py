@@ -99,7 +99,7 @@ def describe(value: object) -> str:
     if isinstance(value, Enum):
         return f"{short_name(cls)}.{value.name}"
     if cls in {tuple, set, frozenset}:
-        return f"{cls.__name__} of {_count(value)}"
+        return f"{cls.__name__} of {count_of(value)}"
     return f"{short_name(cls)} instance"
 
 
@@ -107,7 +107,7 @@ def _describe_json(value: object, cls: type[object]) -> str:
     if value is None:
         return "null"
     if cls in {list, dict} and not _is_shown(value):
-        return f"{cls.__name__} of {_count(value)}"
+        return f"{cls.__name__} of {count_of(value)}"
     return f"{shorten(_text(value))} ({JSON_NAMES[cls]})"
 
 
@@ -132,7 +132,8 @@ def shorten(text: str) -> str:
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 3] + "..."
 
 
-def _count(value: Any) -> str:
+def count_of(value: Any) -> str:
+    """How many items a container has."""
     return "1 item" if len(value) == 1 else f"{len(value)} items"
 
 

@@ -97,14 +97,18 @@ def _is_offender(value: object) -> bool:
 
 
 def _aware(value: datetime) -> datetime:
-    if value.utcoffset() is None:
-        raise ValueError("naive")
+    offset = value.utcoffset()
+    # Python reads "+00:00:00.000001" as UTC.
+    if offset is None or offset.microseconds:
+        raise ValueError("naive, or a broken offset")
     return value
 
 
 def _encode_time(value: time) -> str:
-    if value.tzinfo is not None and value.utcoffset() is None:
-        raise ValueError("an offset that depends on the date")
+    if value.tzinfo is not None:
+        offset = value.utcoffset()
+        if offset is None or offset.microseconds:
+            raise ValueError("an offset that depends on the date, or a broken one")
     return value.isoformat()
 
 
@@ -160,7 +164,7 @@ _LEAVES: tuple[Leaf, ...] = (
         lambda text: _aware(datetime.fromisoformat(text)),
         lambda value: _aware(value).isoformat(),
         name="aware datetime",
-        advice="a datetime needs an offset, such as tzinfo=timezone.utc or '+00:00'",
+        advice="a datetime needs an offset of whole seconds, such as tzinfo=timezone.utc or '+00:00'",
     ),
     Leaf(date, str, date.fromisoformat, date.isoformat, advice="a date is text like '2026-01-31'"),
     Leaf(

@@ -7,6 +7,7 @@ more once they are in use, so that threads share them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -20,10 +21,9 @@ class Link(Protocol):
 
     def __call__(self, type_: Any, segment: Segment | None = None, /) -> Shape:
         """The shape of that type; it may not be linked yet."""
-        ...
 
 
-class Shape:
+class Shape(ABC):
     """One type, compiled.
 
     Attributes:
@@ -37,16 +37,16 @@ class Shape:
         self.classes = classes
         self.json = json
 
-    def link(self, link: Link) -> None:
+    def link(self, link: Link) -> None:  # noqa: B027 - a leaf has no parts
         """Find the shapes of the parts. A leaf has none."""
 
+    @abstractmethod
     def decode(self, value: Any) -> Any:
         """A JSON value to a value of the type; raises :class:`Refusal`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, value: Any) -> Any:
         """A value of the type to a JSON value; raises :class:`Refusal`."""
-        raise NotImplementedError
 
     def refuse(self, value: object, advice: str = "") -> Refusal:
         """The refusal of a value that is not of this type."""

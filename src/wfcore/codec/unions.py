@@ -59,9 +59,7 @@ class Tagged(Shape):
         self._tags = ", ".join(map(repr, self._by_tag))
 
     def decode(self, value: Any) -> Any:
-        """See :class:`Shape`."""
-        if type(value) is not dict:
-            raise self.refuse(value)
+        """See :class:`Shape`. A union gives it nothing but objects."""
         tag = value.get(TAG)
         member = self._by_tag.get(tag) if type(tag) is str else None
         if member is None:
@@ -70,10 +68,8 @@ class Tagged(Shape):
         return member.decode({key: item for key, item in value.items() if key != TAG})
 
     def encode(self, value: Any) -> Any:
-        """See :class:`Shape`."""
-        member = self._by_class.get(type(value))
-        if member is None:
-            raise self.refuse(value)
+        """See :class:`Shape`. A union gives it nothing but values of its classes."""
+        member = self._by_class[type(value)]
         encoded = member.encode(value)
         if type(encoded) is not dict or TAG in encoded:  # only a hook gives such
             raise Refusal(
