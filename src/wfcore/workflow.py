@@ -13,8 +13,10 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, final, overload
 import attrs
 from typing_extensions import TypeForm
 
-from wfcore.errors import UnknownEventTypeError, UnknownWorkflowError, WorkflowDefinitionError
+from wfcore.errors import CodecError, UnknownEventTypeError, UnknownWorkflowError, WorkflowDefinitionError
 from wfcore.keys import check_id
+from wfcore.model import Payload
+from wfcore.ports import Codec
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -96,6 +98,26 @@ class Workflow(Generic[P_contra, R_co]):
     events: Mapping[str, EventType[Any]] | None = None
     local_names: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
+    def check_types(self, codec: Codec) -> None:
+        """Refuse parameters, results and listed events that the codec cannot handle.
+
+        Raises:
+            WorkflowDefinitionError: it cannot.
+        """
+        types = {"parameters": self.params_type, "result": self.result_type}
+        types.update({f"event {event.name!r}": event.payload_type for event in (self.events or {}).values()})
+        for what, type_ in types.items():
+            try:
+                codec.check_type(type_, self.local_names)
+            except CodecError as error:
+                raise WorkflowDefinitionError(
+                    self.name, f"its {what} cannot be stored: {error}", "see docs/reference/payloads.md for the types"
+                ) from error
+
+    def local_codec(self, codec: Codec) -> Codec:
+        """The codec, for classes that may be local to the function in which the workflow is defined."""
+        return _LocalCodec(codec, self.local_names) if self.local_names else codec
+
     def payload_type(self, event: EventType[Any] | str) -> tuple[str, Any]:
         """Name and payload type of an event for this workflow; a ``str`` is looked up, or means plain JSON.
 
@@ -108,6 +130,25 @@ class Workflow(Generic[P_contra, R_co]):
         if isinstance(event, str):
             return name, Any if self.events is None else self.events[name].payload_type
         return name, event.payload_type
+
+
+@attrs.frozen
+class _LocalCodec:
+    """A codec that is told the local names before it first sees a type."""
+
+    codec: Codec
+    namespace: Mapping[str, Any]
+
+    def check_type(self, type_: Any, namespace: Mapping[str, Any] | None = None) -> None:
+        self.codec.check_type(type_, namespace or self.namespace)
+
+    def encode(self, value: object, type_: Any) -> Payload:
+        self.check_type(type_)
+        return self.codec.encode(value, type_)
+
+    def decode(self, payload: Payload, type_: Any) -> Any:
+        self.check_type(type_)
+        return self.codec.decode(payload, type_)
 
 
 @final
@@ -133,6 +174,11 @@ class Registry:
             if each.name in self._workflows:
                 raise WorkflowDefinitionError(each.name, "two workflows of this name", "give each a name of its own")
             self._workflows[each.name] = each
+
+    def check_types(self, codec: Codec) -> None:
+        """Refuse workflows whose types the codec cannot handle. Raises ``WorkflowDefinitionError``."""
+        for workflow in self:
+            workflow.check_types(codec)
 
     @property
     def names(self) -> frozenset[str]:

@@ -39,7 +39,7 @@ from wfcore.plan import (
 from wfcore.planner.changes import change, handled, nothing, timer
 from wfcore.planner.draft import cancelled
 from wfcore.planner.gate import consumed_pauses, waiting
-from wfcore.ports import Codec
+from wfcore.ports import Codec, checked
 from wfcore.retry import DEFERRAL
 from wfcore.workflow import EventType, Workflow
 
@@ -71,8 +71,7 @@ def plan_create(
         StepNameError: the id cannot be used.
     """
     ref = build_ref(workflow.name, instance_id)
-    payload = codec.encode(params, workflow.params_type)
-    codec.decode(payload, workflow.params_type)
+    payload = checked(workflow.local_codec(codec), params, workflow.params_type)
     if snapshot.instance is not None:
         raise InstanceExistsError(ref, snapshot.instance.status)
     instance = Instance(
@@ -81,7 +80,7 @@ def plan_create(
         instance_id=instance_id,
         status="active",
         params=payload,
-        tags=dict(tags or {}),
+        tags=codec.decode(checked(codec, dict(tags or {}), dict[str, str]), dict[str, str]),
         created_at=snapshot.now,
         updated_at=snapshot.now,
         execution_id=execution_id,
@@ -131,8 +130,7 @@ def plan_send_event(  # noqa: PLR0913 - as plan_tick
     """
     name, payload_type = workflow.payload_type(event)
     check_id(event_id, "event id")
-    encoded = codec.encode(payload, payload_type)
-    codec.decode(encoded, payload_type)
+    encoded = checked(workflow.local_codec(codec), payload, payload_type)
     instance = snapshot.instance
     if instance is None:
         raise InstanceNotFoundError(ref)

@@ -18,7 +18,7 @@ from wfcore.planner.steps.decision import Decision, Raise, Return, Stamp, Wait, 
 from wfcore.planner.steps.do import Do, decide_do, settle_do
 from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_sleep
 from wfcore.planner.steps.wait import WaitForEvent, decide_wait, open_wait, settle_wait
-from wfcore.ports import Codec
+from wfcore.ports import Codec, checked
 from wfcore.workflow import Workflow
 
 
@@ -137,19 +137,9 @@ class Interpreter:
         record = request.record or self._blank(request, stamp)
 
         def encode(value: object) -> Payload:
-            return self.encode(value, self._type(request, do))
+            return checked(self.codec, value, self._type(request, do))
 
         return settle_do(record, result, do.retry, encode, stamp)
-
-    def encode(self, value: object, type_: Any) -> Payload:
-        """Encode a value, and make sure that it can be decoded again (rule S5).
-
-        Raises:
-            CodecError: it cannot.
-        """
-        payload = self.codec.encode(value, type_)
-        self.codec.decode(payload, type_)
-        return payload
 
     def _type(self, request: Request, do: Do) -> Any:
         if do.returns is not attrs.NOTHING:

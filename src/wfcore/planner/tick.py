@@ -37,7 +37,7 @@ from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
 from wfcore.planner.replay import Replay
 from wfcore.planner.requests import Scope, Unwind
-from wfcore.ports import Codec
+from wfcore.ports import Codec, checked
 from wfcore.workflow import Registry, Workflow
 
 Commit: TypeAlias = Callable[[Plan], Continue | Stop]
@@ -90,6 +90,7 @@ def plan_tick(  # noqa: PLR0913 - each is an input of its own; there is nothing 
     if answered is not None:
         return answered
     workflow = registry.get(instance.workflow_name)
+    codec = workflow.local_codec(codec)
     params = codec.decode(instance.params, workflow.params_type)
     replay = Replay(
         Draft(snapshot, instance, execution_id, now),
@@ -136,7 +137,7 @@ def _plan(replay: Replay, workflow: Workflow[Any, Any], end: End | None) -> Plan
     match end:
         case Returned(value):
             try:
-                output = replay.interpreter.encode(value, workflow.result_type)
+                output = checked(replay.interpreter.codec, value, workflow.result_type)
             except CodecError as error:
                 return draft.errored(failure_of(error), logs)
             return draft.completed(output, logs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from wfcore.model import Payload
@@ -14,8 +15,21 @@ class Codec(Protocol):
     str keys; no subclasses, no tuples, no classes).
     """
 
+    def check_type(self, type_: Any, namespace: Mapping[str, Any] | None = None) -> None:
+        """Find out whether the codec can handle a type, and prepare for it; called often, so remember the answer.
+
+        Args:
+            type_: the type.
+            namespace: names that annotations inside the type may use beside those of their modules: the local names of
+                the function in which a workflow and its classes are defined.
+
+        Raises:
+            CodecError: it cannot handle the type; the path leads to the offending part of it.
+        """
+        ...
+
     def encode(self, value: object, type_: Any) -> Payload:
-        """Encode a value of that type; equal values give equal text in every process.
+        """Encode a value of that type; the same value gives the same text in every process.
 
         Raises:
             CodecError: with path, expected and found.
@@ -29,3 +43,14 @@ class Codec(Protocol):
             CodecError: with path, expected and found.
         """
         ...
+
+
+def checked(codec: Codec, value: object, type_: Any) -> Payload:
+    """Encode a value, and make sure that it can be decoded again, before anything is stored (rules S5, M1, W11).
+
+    Raises:
+        CodecError: it cannot.
+    """
+    payload = codec.encode(value, type_)
+    codec.decode(payload, type_)
+    return payload

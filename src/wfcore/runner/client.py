@@ -37,6 +37,7 @@ class Client:
     def __init__(self, store: Store, registry: Registry, *, codec: Codec = JSON, runtime: Runtime = REAL) -> None:
         self._commander = Commander(store, codec, runtime)
         self._registry = registry
+        registry.check_types(codec)
 
     @overload
     def create(

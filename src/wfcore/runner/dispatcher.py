@@ -73,6 +73,7 @@ class Dispatcher:
         if min(poll_interval, recover_after) <= timedelta(0):
             raise ValueError("poll_interval and recover_after must be longer than zero")
         self._store = store
+        registry.check_types(codec)
         self._feed: HookFeed = found
         self._registry = registry
         self._concurrency = concurrency

@@ -94,7 +94,9 @@ class Handle(Generic[R_co]):
         instance = self._commander.wait(self.ref, lambda found: found.status in TERMINAL, timeout)
         match instance.status:
             case "complete":
-                result: R_co = self._commander.codec.decode(instance.output or "", self.workflow.result_type)
+                result: R_co = self.workflow.local_codec(self._commander.codec).decode(
+                    instance.output or "", self.workflow.result_type
+                )
                 return result
             case "errored":
                 raise InstanceFailedError(
