@@ -7,10 +7,13 @@ everything stands in for the running one; while a body or a commit runs, the thr
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
+
+import attrs
 
 from wfcore.errors import ForeignAwaitError
 from wfcore.planner import Unwind
@@ -23,59 +26,73 @@ class _NoLoop:
     """Stands for the running event loop; whatever is asked of it is refused."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise _refusal()
+        raise _refusal(name)
 
     def __hash__(self) -> int:
-        raise _refusal()
+        raise _refusal("hash")
 
     def __eq__(self, other: object) -> bool:
         return self is other
-
-    def create_task(self, coroutine: Coroutine[Any, Any, Any], **_options: Any) -> NoReturn:
-        coroutine.close()  # nobody will await it, and Python would warn of that
-        raise _refusal()
 
 
 _NO_LOOP = _NoLoop()
 
 
-def _refusal() -> Unwind:
+def _refusal(asked: str) -> Unwind:
     """Name the line of workflow code that called into asyncio, and what it called there."""
     frame = sys._getframe(2)  # noqa: SLF001 - of the caller of _NoLoop
-    called = frame.f_code.co_name
+    what = f"asyncio's event loop ({asked})"
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "asyncio":
-        called = frame.f_code.co_name
+        what = f"asyncio.{frame.f_code.co_name}"
+        for value in frame.f_locals.values():
+            _let_go(value)
         frame = frame.f_back
-    return Unwind(ForeignAwaitError(f"asyncio.{called}", frame.f_code.co_filename, frame.f_lineno))
+    return Unwind(ForeignAwaitError(what, frame.f_code.co_filename, frame.f_lineno))
 
 
-@contextmanager
-def workflow_code() -> Iterator[None]:
-    """Around the planner: no event loop, and no hooks that would hand async generators to one."""
-    with _running(_NO_LOOP, None, None):
-        yield
+def _let_go(value: object) -> None:
+    """Close coroutines that asyncio was given: nobody will await them, and Python would warn of that."""
+    for each in value if isinstance(value, list | tuple | set | frozenset) else (value,):
+        if inspect.iscoroutine(each) and inspect.getcoroutinestate(each) == inspect.CORO_CREATED:
+            each.close()
 
 
-def outside(function: Callable[[A], B]) -> Callable[[A], B]:
-    """A function that the planner calls, run as if outside of :func:`workflow_code`: a body, a commit."""
-    loop = asyncio._get_running_loop()  # noqa: SLF001 - asyncio offers no other way
-    hooks = sys.get_asyncgen_hooks()
+@attrs.frozen
+class Surroundings:
+    """What asyncio keeps of a thread: its running loop, and the hooks that hand async generators to it."""
 
-    def lifted(argument: A) -> B:
-        with _running(loop, hooks.firstiter, hooks.finalizer):
-            return function(argument)
+    loop: Any
+    firstiter: Any
+    finalizer: Any
 
-    return lifted
+    @classmethod
+    def found(cls) -> Surroundings:
+        """Those of the current thread."""
+        return cls(asyncio._get_running_loop(), *sys.get_asyncgen_hooks())  # noqa: SLF001 - there is no other way
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Put in the place of the current thread's for a while."""
+        before = Surroundings.found()
+        self._put()
+        try:
+            yield
+        finally:
+            before._put()  # noqa: SLF001 - of the same class
+
+    def _put(self) -> None:
+        asyncio._set_running_loop(self.loop)  # noqa: SLF001 - as above
+        sys.set_asyncgen_hooks(self.firstiter, self.finalizer)
+
+    def of(self, function: Callable[[A], B]) -> Callable[[A], B]:
+        """A function that is called with them, wherever it is called: a body, a commit."""
+
+        def called(argument: A) -> B:
+            with self.around():
+                return function(argument)
+
+        return called
 
 
-@contextmanager
-def _running(loop: Any, firstiter: Any, finalizer: Any) -> Iterator[None]:
-    before = asyncio._get_running_loop()  # noqa: SLF001 - as above
-    hooks = sys.get_asyncgen_hooks()
-    asyncio._set_running_loop(loop)  # noqa: SLF001 - as above
-    sys.set_asyncgen_hooks(firstiter, finalizer)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(before)  # noqa: SLF001 - as above
-        sys.set_asyncgen_hooks(*hooks)
+WORKFLOW_CODE = Surroundings(_NO_LOOP, None, None)
+"""Those of the planner, which runs workflow code."""

@@ -7,8 +7,9 @@ failed write of the user's (end the instance, T5), an author's error (defer the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Literal, assert_never, final
+from typing import Literal, TypeVar, assert_never, final
 
 import attrs
 
@@ -38,10 +39,13 @@ from wfcore.planner import (
     released,
 )
 from wfcore.ports import Codec, Store
-from wfcore.runner.guard import outside, workflow_code
+from wfcore.runner.guard import WORKFLOW_CODE, Surroundings
 from wfcore.runner.observe import Observer, TickReport, emit, tell
 from wfcore.runner.runtime import REAL, Runtime
 from wfcore.workflow import Registry
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 MAX_CONFLICTS = 5
 """How often a tick is planned again after a conflict before its hook is deferred."""
@@ -59,6 +63,15 @@ class StopSignal:
 
     requested: bool = False
     abandoned: bool = False
+
+
+@final
+@attrs.frozen
+class Refused:
+    """A plan that the store did not take, because of a user's write."""
+
+    plan: Plan
+    error: WriteFailedError
 
 
 class Abandoned(BaseException):
@@ -105,8 +118,8 @@ def run_tick(  # noqa: PLR0913 - three things and settings by keyword
         while not run.attempt():
             pass
     except Abandoned:
-        run.plan = run.result = None
-    except StoreError as error:
+        run.plan = run.result = run.error = None
+    except Exception as error:
         run.error = error
         raise
     finally:
@@ -150,7 +163,7 @@ class _Run:
         self._mine: frozenset[str] = frozenset()
         self._seen: frozenset[str] = frozenset()
         self._retrieved_at = 0.0
-        self._halt: Conflict | StoreError | Literal["unseen hook", "stopped"] | None = None
+        self._halt: Conflict | Refused | StoreError | Literal["unseen hook", "stopped"] | None = None
         self.plan: Plan | None = None
         self.result: Applied | Conflict | None = None
         self.error: Exception | None = None
@@ -164,16 +177,17 @@ class _Run:
         """Retrieve, plan and commit once; False: again."""
         snapshot = self._retrieve()
         self._halt = None
+        outside = Surroundings.found()
         try:
-            with workflow_code():
+            with WORKFLOW_CODE.around():
                 plan = plan_tick(
                     snapshot,
                     self._fired,
                     self._registry,
                     execution_id=self._runtime.new_id(),
                     mine=self._mine,
-                    perform=outside(self._perform),
-                    commit=outside(self._commit),
+                    perform=outside.of(self._perform),
+                    commit=outside.of(self._commit),
                     codec=self._codec,
                     recover_after=self._recover_after,
                 )
@@ -181,9 +195,7 @@ class _Run:
             self._defer(snapshot, error)
             return True
         if self._halt is None:
-            self.plan, self.result = plan, None
-            if not plan.is_empty:
-                self._apply(plan)
+            self._apply(plan)
         return self._conclude()
 
     def _conclude(self) -> bool:
@@ -194,13 +206,15 @@ class _Run:
                 return False
             case Conflict():
                 self.conflicts += 1
-                if self.conflicts > MAX_CONFLICTS or self._stop.requested:
+                if self._stop.requested:
+                    return True
+                if self.conflicts > MAX_CONFLICTS:
                     self._defer(self._retrieve(), ContentionError(self._ref, "tick", self.conflicts))
                     return True
                 self._runtime.pause(0.005 * 2**self.conflicts)
                 return False
-            case WriteFailedError() as error:
-                self._end_failed(error)
+            case Refused(plan, refusal):
+                self._end_failed(plan, refusal)
                 return True
             case StoreError() as error:
                 raise error
@@ -208,9 +222,8 @@ class _Run:
                 assert_never(unreachable)
 
     def _retrieve(self) -> Snapshot:
-        self._retrieved_at = began = self._runtime.monotonic()
-        snapshot = self._store.retrieve(self._ref)
-        self.store_duration += self._runtime.since(began)
+        self._retrieved_at = self._runtime.monotonic()
+        snapshot = self._timed(self._store.retrieve, self._ref)
         self._seen = frozenset(hook.id for hook in snapshot.hooks) | {timer_id(self._ref)}
         return snapshot
 
@@ -229,49 +242,53 @@ class _Run:
         answer = self._apply(released(plan) if stopping else plan)
         if answer is None:
             return Stop()
-        self.checkpoints += 1
         if stopping:
             self._halt = "stopped"
-        elif answer.pending_hooks - self._seen:
+            return Stop()
+        self.checkpoints += 1
+        if answer.pending_hooks - self._seen:
             self._halt = "unseen hook"
-        else:
-            return Continue(self._runtime.new_id())
-        return Stop()
+            return Stop()
+        return Continue(self._runtime.new_id())
 
     def _apply(self, plan: Plan) -> Applied | None:
-        if self._stop.abandoned:
-            raise Abandoned
-        began = self._runtime.monotonic()
-        self.plan, self.result = plan, None
         try:
-            self.result = answer = self._store.apply(plan)
+            answer = self._write(plan)
+        except WriteFailedError as error:
+            self._halt = Refused(plan, error)
+            return None
         except StoreError as error:
             self._halt = error
             return None
-        finally:
-            self.store_duration += self._runtime.since(began)
         if isinstance(answer, Conflict):
             self._halt = answer
             return None
-        self._mine |= {plan.execution_id}
-        emit(plan)
+        if answer is not None:
+            self._mine |= {plan.execution_id}
+            emit(plan)
         return answer
+
+    def _write(self, plan: Plan) -> Applied | Conflict | None:
+        """Apply a plan that is not empty, unless the dispatcher has given the tick up."""
+        self.plan, self.result = plan, None
+        if self._stop.abandoned:
+            raise Abandoned
+        if not plan.is_empty:
+            self.result = self._timed(self._store.apply, plan)
+        return self.result
+
+    def _timed(self, call: Callable[[A], B], argument: A) -> B:
+        began = self._runtime.monotonic()
+        try:
+            return call(argument)
+        finally:
+            self.store_duration += self._runtime.since(began)
 
     def _defer(self, snapshot: Snapshot, error: WfcoreError) -> None:
         """Put the hook off; if another writer is faster, it is as well off without (rule R1)."""
         self.error = error
-        plan = plan_defer(snapshot, self._fired, error, execution_id=self._runtime.new_id())
-        self.plan, self.result = plan, None
-        if not plan.is_empty:
-            self.result = self._store.apply(plan)
+        self._write(plan_defer(snapshot, self._fired, error, execution_id=self._runtime.new_id()))
 
-    def _end_failed(self, error: WriteFailedError) -> None:
+    def _end_failed(self, failed: Plan, error: WriteFailedError) -> None:
         """A user's write cannot be committed: the instance ends with that failure, unless it has moved on (rule T5)."""
-        failed = self.plan
-        snapshot = self._retrieve()
-        if failed is None:
-            return
-        plan = plan_write_failure(snapshot, failed, error, execution_id=self._runtime.new_id())
-        self.plan, self.result = plan, None
-        if not plan.is_empty:
-            self.result = self._store.apply(plan)
+        self._write(plan_write_failure(self._retrieve(), failed, error, execution_id=self._runtime.new_id()))
