@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -23,7 +25,7 @@ from wfcore.codec import JsonCodec
 from wfcore.errors import CodecError
 
 
-def make(codec: JsonCodec) -> tuple[Lab, Workflow[object, object], object, object]:
+def make(codec: JsonCodec) -> tuple[Lab, Workflow[Any, Any], Any, Any]:
     @attrs.frozen
     class Line:
         sku: str
@@ -63,7 +65,6 @@ def test_s15_a_codec_that_has_not_seen_them_before_decodes_them() -> None:
     lab.create(local, order)
     lab.run()
     lab.codec = JsonCodec()
-    assert "waiting" == lab.instance.status
     lab.send("more", {"sku": "t"})
     lab.run()
     assert "complete" == lab.instance.status
