@@ -1,0 +1,144 @@
+"""Mistakes that a type checker finds before anything runs. ``# E``: both report the line; ``# E: mypy``: only one."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from wfcore import AsyncStep, Attempt, Client, EventType, Handle, Registry, Retry, Step, Workflow, workflow
+
+
+@attrs.frozen
+class Order:
+    id: str
+
+
+@attrs.frozen
+class Approval:
+    by: str
+
+
+Approved = EventType("approved", Approval)
+Cancelled = EventType("cancelled")
+
+
+@workflow(name="checkout")
+def checkout(step: Step, order: Order) -> str:
+    return order.id
+
+
+@workflow(name="nightly")
+async def nightly(step: AsyncStep) -> int:
+    return 1
+
+
+# -- params and results
+
+
+def creates(client: Client) -> None:
+    client.create(checkout, "1")  # E
+    client.create(checkout, Approval("ada"))  # E
+    client.create(checkout)  # E
+    client.create(nightly, Order("1"))  # E
+    client.create(checkout, Order("1"), on_conflict="ignore")  # E
+    client.create(checkout.fn, Order("1"))  # E
+    name: int = client.create(checkout, Order("1")).result()  # E
+    handle: Handle[int] = client.create(checkout, Order("1"))  # E
+    client.handle(nightly, "1").result(timeout=5)  # E
+    Registry([checkout.fn, name, handle])  # E
+
+
+def annotates() -> Workflow[Order, int]:
+    return checkout  # E
+
+
+# -- events
+
+
+def sends(handle: Handle[Any]) -> None:
+    handle.send_event(Approved, Order("1"))  # E
+    handle.send_event(Approved)  # E
+    handle.send_event(Cancelled, Approval("ada"))  # E
+    handle.send_event(Approval("ada"))  # E
+
+
+async def waits(step: AsyncStep, plain: Step) -> None:
+    order: Order = (await step.wait_for_event("one", Approved)).payload  # E
+    answer = await step.wait_for_event("two", Approved, Cancelled)
+    answer.payload.by  # E
+    plain.wait_for_event("one", Approved).payload.id  # E
+    await step.wait_for_event("one", Approval)  # E
+    await step.wait_for_event("one")  # E
+    await step.wait_for_event("one", Approved, timeout=5)  # E
+    order.id
+
+
+# -- colours
+
+
+@workflow(name="wrong handle for async def")  # the decorator itself refuses it, when the module is imported
+async def wrong_for_async(step: Step) -> None:
+    await step.sleep("nap", timedelta(1))  # E
+    await step.wait_for_event("one", Approved)  # E
+
+
+@workflow(name="wrong handle for def")  # E
+def wrong_for_def(step: AsyncStep) -> None:
+    pass
+
+
+@workflow(name="too many parameters")  # E
+def too_many(step: Step, one: int, two: int) -> None:
+    pass
+
+
+@workflow  # E
+def not_called(step: Step) -> None:
+    pass
+
+
+@workflow(name="forgotten await")
+async def forgets(step: AsyncStep, order: Order) -> None:
+    step.sleep("nap", timedelta(1))  # E
+    step.sleep_until("nap", datetime.max)  # E
+    step.do("charge", lambda attempt: order.id)  # E
+    step.wait_for_event("one", Approved)  # E
+    step.do("charge", lambda attempt: order.id).upper()  # E
+    step.wait_for_event("one", Approved).payload  # E
+
+
+def awaits_in_def(step: Step) -> str:
+    return step.do("charge", lambda attempt: 1)  # E
+
+
+async def awaits_what_is_no_step(step: Step) -> None:
+    await step.do("charge", lambda attempt: 1)  # E
+
+
+# -- bodies and arguments
+
+
+def no_argument() -> int:
+    return 1
+
+
+def two_arguments(attempt: Attempt, order: Order) -> int:
+    return 1
+
+
+def does(step: Step) -> None:
+    step.do("a", no_argument)  # E
+    step.do("a", two_arguments)  # E
+    step.do("a", lambda: 1)  # E
+    step.do("a", lambda attempt: attempt.nothing)  # E
+    step.do("a", lambda attempt: "text", returns=int)  # E: mypy
+    step.do("a", lambda attempt: 1, retry=3)  # E
+    step.do(lambda attempt: 1)  # E
+    step.do("a", lambda attempt: 1).upper()  # E
+    step.sleep("nap", 5)  # E
+    step.sleep("nap", datetime.max)  # E
+    step.sleep_until("nap", timedelta(1))  # E
+    step.gather("both", lambda inner: 1)  # E
+    Retry(delay=timedelta(1))  # E
+    Retry(max_attempts=3, backoff="random")  # E
+    Retry(max_attempts=3, give_up_on=ValueError)  # E

@@ -1,0 +1,252 @@
+"""Programs as users write them: both type checkers accept every line, and infer what replay gives."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any, assert_type
+from uuid import UUID
+
+import attrs
+
+from wfcore import (
+    AsyncStep,
+    Attempt,
+    Client,
+    EventTimeoutError,
+    EventType,
+    Failure,
+    Handle,
+    InstanceStatus,
+    NonRetryableError,
+    Received,
+    Registry,
+    Retry,
+    RetryAfterError,
+    Step,
+    StepFailedError,
+    Store,
+    Workflow,
+    workflow,
+)
+
+
+@attrs.frozen
+class Order:
+    id: str
+    cents: int
+
+
+@dataclass(frozen=True)
+class Payment:
+    id: str
+
+
+@attrs.frozen
+class Receipt:
+    payment: str
+    at: datetime
+
+
+@attrs.frozen
+class Approval:
+    by: str
+
+
+@attrs.frozen
+class Rejection:
+    reason: str
+
+
+class CardDeclined(Exception):
+    pass
+
+
+class Gateway:
+    def charge(self, order: Order, attempt: Attempt) -> Payment:
+        raise CardDeclined(order.id, attempt.idempotency_key)
+
+    async def charge_async(self, order: Order, attempt: Attempt) -> Payment:
+        return self.charge(order, attempt)
+
+
+def maybe(order: Order) -> Payment | None:
+    return Payment(order.id) if order.cents else None
+
+
+POLITE = Retry(max_attempts=6, delay=timedelta(seconds=2), backoff="linear", give_up_on=(CardDeclined,))
+Approved = EventType("approved", Approval)
+Rejected = EventType("rejected", Rejection)
+Cancelled = EventType("cancelled")
+Tags = EventType("tags", list[str])
+Amount = EventType("amount", int | None)
+
+assert_type(Approved, EventType[Approval])
+assert_type(Cancelled, EventType[None])
+assert_type(Tags, EventType[list[str]])
+assert_type(Amount, EventType[int | None])
+
+
+# -- def: dependencies by closure
+
+
+def make_checkout(gateway: Gateway) -> Workflow[Order, Receipt]:
+    @workflow(name="checkout", events=[Approved, Rejected, Cancelled])
+    def checkout(step: Step, order: Order) -> Receipt:
+        assert_type(step.do("charge", partial(gateway.charge, order), retry=POLITE), Payment)
+        payment = step.do("charge", lambda attempt: gateway.charge(order, attempt))
+        assert_type(payment, Payment)
+        assert_type(step.do("typed", lambda attempt: Payment(order.id), returns=Payment), Payment)
+        assert_type(step.do("none", lambda attempt: None), None)
+        assert_type(step.do("count", lambda attempt: attempt.number), int)
+        assert_type(step.do("list", lambda attempt: [order.id], returns=list[str]), list[str])
+        assert_type(step.do("maybe", lambda attempt: maybe(order), returns=Payment | None), Payment | None)
+        step.sleep("settle", timedelta(minutes=10))
+        step.sleep_until("morning", step.now() + timedelta(hours=8))
+        inner = step.scope("inner")
+        assert_type(inner, Step)
+        assert_type(inner.now(), datetime)
+        assert_type(inner.uuid("x"), UUID)
+        assert_type(inner.random("x"), float)
+        inner.log("paid", payment=payment.id, cents=order.cents)
+        return Receipt(payment.id, step.now())
+
+    assert_type(checkout, Workflow[Order, Receipt])
+    return checkout
+
+
+# -- async def
+
+
+def make_async_checkout(gateway: Gateway) -> Workflow[Order, Receipt]:
+    @workflow(name="checkout_async", checkpoint="tick")
+    async def checkout(step: AsyncStep, order: Order) -> Receipt:
+        assert_type(await step.do("charge", partial(gateway.charge, order), retry=POLITE), Payment)
+        assert_type(await step.do("charge", partial(gateway.charge_async, order)), Payment)
+        assert_type(await step.do("charge", lambda attempt: gateway.charge_async(order, attempt)), Payment)
+        payment = await step.do("typed", lambda attempt: Payment(order.id), returns=Payment)
+        assert_type(payment, Payment)
+
+        async def audit(attempt: Attempt) -> list[str]:
+            attempt.write(("audit", attempt.number))
+            attempt.on_terminal_error("gone")
+            assert_type(attempt.last_failure, Failure | None)
+            return [attempt.idempotency_key]
+
+        assert_type(await step.do("audit", audit), list[str])
+        assert_type(await step.do("audit", audit, returns=list[str]), list[str])
+        await step.sleep("settle", timedelta(minutes=10))
+        await step.sleep_until("morning", step.now() + timedelta(hours=8))
+        assert_type(step.scope("inner"), AsyncStep)
+        assert_type(await booked(step.scope("inner"), order), str)
+        return Receipt(payment.id, step.now())
+
+    assert_type(checkout, Workflow[Order, Receipt])
+    return checkout
+
+
+async def booked(step: AsyncStep, order: Order) -> str:
+    """A helper: a coroutine made of steps."""
+    return await step.do("book", lambda attempt: order.id)
+
+
+# -- events; a `match` that forgets one of them would be a missing return
+
+
+@workflow(name="approval")
+async def approval(step: AsyncStep, order: Order) -> str:
+    one = await step.wait_for_event("one", Approved)
+    assert_type(one, Received[Approval])
+    assert_type(one.payload, Approval)
+    assert_type(one.created_at, datetime)
+    nothing = await step.wait_for_event("cancelled", Cancelled)
+    assert_type(nothing.payload, None)
+    plain = await step.wait_for_event("plain", "plain")
+    assert_type(plain, Received[Any])
+    try:
+        answer = await step.wait_for_event("two", Approved, Rejected, timeout=timedelta(days=1))
+    except EventTimeoutError as error:
+        assert_type(error.deadline, datetime)
+        return "late"
+    assert_type(answer.payload, Approval | Rejection)
+    match answer.payload:
+        case Approval(by):
+            assert_type(by, str)
+        case Rejection(reason):
+            return reason
+    three = await step.wait_for_event("three", Approved, Rejected, Cancelled)
+    match three.payload:
+        case Approval() | Rejection():
+            return "answered"
+        case None:
+            return "cancelled"
+
+
+@workflow(name="approval_def")
+def approval_def(step: Step) -> bool:
+    answer = step.wait_for_event("two", Approved, Cancelled)
+    assert_type(answer.payload, Approval | None)
+    assert_type(step.wait_for_event("three", Approved, Rejected, Cancelled).payload, Approval | Rejection | None)
+    assert_type(step.wait_for_event("plain", "plain", Approved), Received[Any])
+    match answer.payload:
+        case Approval(by):
+            return by == "ada"
+        case None:
+            return False
+
+
+assert_type(approval, Workflow[Order, str])
+assert_type(approval_def, Workflow[None, bool])
+
+
+# -- errors
+
+
+@workflow(name="trip")
+def trip(step: Step, day: date) -> str:
+    undo: list[str] = []
+    try:
+        undo.append(step.do("flight", lambda attempt: "F1"))
+        undo.append(step.do("hotel", lambda attempt: "H1", retry=Retry(max_attempts=3)))
+    except StepFailedError as failed:
+        assert_type(failed.step_key, str)
+        for booking in undo:
+            step.do("cancel", partial(cancel, booking))
+        return "declined" if failed.failure.is_a(CardDeclined) else failed.failure.message
+    return day.isoformat()
+
+
+def cancel(booking: str, attempt: Attempt) -> None:
+    if attempt.number < 3:
+        raise RetryAfterError(timedelta(seconds=30))
+    raise NonRetryableError("gone", details={"booking": booking})
+
+
+@workflow(name="no params")
+async def no_params(step: AsyncStep) -> None:
+    await step.sleep("nap", timedelta(seconds=1))
+
+
+assert_type(no_params, Workflow[None, None])
+
+
+# -- the caller's side
+
+
+def use(store: Store, gateway: Gateway) -> None:
+    checkout = make_checkout(gateway)
+    client = Client(store, Registry([checkout, approval, approval_def, trip, no_params]))
+    handle = client.create(checkout, Order("1", 100), id="1")
+    assert_type(handle, Handle[Receipt])
+    assert_type(handle.result(timeout=timedelta(seconds=1)), Receipt)
+    assert_type(handle.status(), InstanceStatus)
+    assert_type(handle.ref, str)
+    handle.send_event(Approved, Approval("ada"))
+    handle.send_event(Cancelled)
+    handle.send_event(Tags, ["a"])
+    handle.send_event(Amount, None)
+    handle.send_event("plain", {"any": [1]}, id="e1")
+    assert_type(client.create(approval_def), Handle[bool])
+    assert_type(client.create(no_params, id="1"), Handle[None])
+    assert_type(client.create(make_async_checkout(gateway), Order("1", 1)).result(), Receipt)
+    assert_type(client.handle(trip, "1"), Handle[str])
+    assert_type(client.handle(trip, "1").result(), str)
