@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from wfcore import (
+    JSON,
     AsyncStep,
     EventType,
     Registry,
@@ -321,6 +322,8 @@ Refused = EventType("refused")
 ANY = declare(plain)
 LISTED = declare(plain, events=[Approved, Refused])
 NONE = declare(plain, events=[])
+CHECKOUT = declare(plain, name="checkout")
+REFUND = declare(plain, name="refund")
 
 
 @pytest.mark.parametrize(
@@ -345,10 +348,38 @@ def test_an_event_that_a_workflow_does_not_list_is_refused(of: Workflow[Any, Any
         of.payload_type(event)
 
 
-# ---- registries
+# ---- types that cannot be stored
 
-CHECKOUT = declare(plain, name="checkout")
-REFUND = declare(plain, name="refund")
+
+def unstorable(step: Step, order: Order) -> Callable[[], int]:
+    raise NotImplementedError
+
+
+def unstorable_params(step: Step, order: type[Order]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        (declare(unstorable_params), "its parameters cannot be stored"),
+        (declare(unstorable), "its result cannot be stored"),
+        (declare(plain, events=[Refused, EventType("paid", Callable[[], int])]), "its event 'paid' cannot be stored"),
+    ],
+    ids=["parameters", "result", "event"],
+)
+def test_a_type_that_the_codec_cannot_store_is_refused(found: Workflow[Any, Any], what: str) -> None:
+    """S15: when a client or dispatcher is made, and not when the first instance comes."""
+    with pytest.raises(WorkflowDefinitionError) as error:
+        Registry([CHECKOUT, found]).check_types(JSON)
+    assert what == error.value.problem.partition(":")[0]
+
+
+def test_types_that_the_codec_can_store_are_taken() -> None:
+    """S15."""
+    Registry([declare(asynchronous, events=[Approved, Refused]), declare(plain, name="plain")]).check_types(JSON)
+
+
+# ---- registries
 
 
 def test_a_registry_gives_a_workflow_by_its_name() -> None:

@@ -850,6 +850,39 @@ def test_a_closure_variable_that_is_not_assigned_yet_does_no_harm() -> None:
     assert [Payment] == found
 
 
+class Wrapped:
+    """As some libraries wrap: an object that is no function and has no annotations."""
+
+    def __call__(self, attempt: Attempt) -> Any: ...
+
+
+class Annotated:
+    """As compiled functions are: annotations, but no closure and no globals."""
+
+    __annotations__ = {"return": "int"}
+
+    def __call__(self, attempt: Attempt) -> Any: ...
+
+
+class Compiled:
+    __call__ = Annotated()
+
+
+def test_a_function_that_wraps_an_object_has_its_own_annotation() -> None:
+    """S15: its names are known where it was written."""
+
+    @functools.wraps(Wrapped(), assigned=())
+    def body(attempt: Attempt) -> Payment:
+        return typed(attempt)
+
+    assert Payment is result_type(KEY, body, {})
+
+
+def test_a_callable_that_is_no_function_may_have_an_annotation() -> None:
+    """S15."""
+    assert int is result_type(KEY, Compiled(), {})
+
+
 def test_returns_goes_before_the_annotation() -> None:
     """S15."""
     lab = charging(typed, returns=dict[str, Any])
@@ -960,15 +993,20 @@ def test_a_body_of_the_wrong_shape_after_new_work_keeps_the_work() -> None:
     assert (True, ["do:charge"], "active") == (isinstance(plan.outcome, Stuck), list(lab.steps()), lab.instance.status)
 
 
-def test_a_body_that_uses_a_step_is_refused() -> None:
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_a_body_that_uses_a_step_is_refused(colour: str) -> None:
     """K2: steps are called in workflow code only."""
 
     @workflow(name="w")
     def w(step: Step) -> Any:
         return step.do("charge", lambda attempt: step.do("inner", lambda attempt: 1))
 
-    lab = Lab.of(w)
-    lab.create(w)
+    @workflow(name="w")
+    async def a(step: AsyncStep) -> Any:
+        return await step.do("charge", lambda attempt: step.uuid("inner").hex)
+
+    lab = Lab.of(w) if colour == "def" else Lab.of(a)
+    lab.create(lab.registry.get("w"))
     with pytest.raises(StepUsageError, match="used outside of the workflow code it was given to"):
         lab.plan()
 

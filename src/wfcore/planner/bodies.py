@@ -93,7 +93,8 @@ def _function_of(body: Any) -> Any:
 
 
 def _evaluate(step_key: str, annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:
-    function = inspect.unwrap(function)
+    written = inspect.unwrap(function)  # where the annotation was written, unless that is no function
+    function = written if isinstance(written, types.FunctionType) else function
     probe = types.SimpleNamespace(__annotations__={"return": annotation})
     try:
         names = {**local_names, **closure_of(function)}
