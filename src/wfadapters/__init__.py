@@ -1,0 +1,1 @@
+"""Adapters: stores for the ports of wfcore, and what they share."""

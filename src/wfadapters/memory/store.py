@@ -1,0 +1,104 @@
+"""``evolve`` behind a lock: the store that says what every other store has to do."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from threading import Lock
+
+from wfadapters.clock import utc_now
+from wfadapters.listeners import Listeners
+from wfcore.evolve import NOTHING, Rows, applied, evolve
+from wfcore.model import FiredHook, Hook, Snapshot
+from wfcore.plan import Applied, Conflict, Plan, Write
+from wfcore.ports import DueQuery
+
+
+class MemoryStore:
+    """Keeps everything in this process, for as long as it lives: a Store, a HookFeed, and Listenable.
+
+    Args:
+        clock: tells the time, as an aware UTC ``datetime``.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._world: dict[str, Rows] = {}
+        self._agenda: list[tuple[datetime, str, str]] = []
+        self._writes: list[object] = []
+        self._listeners = Listeners()
+
+    @property
+    def writes(self) -> tuple[object, ...]:
+        """The values of all committed ``Write`` mutations, in the order of their commits (rule T7)."""
+        with self._lock:
+            return tuple(self._writes)
+
+    def retrieve(self, ref: str) -> Snapshot:
+        """All rows of one instance; see :class:`wfcore.ports.Store`."""
+        with self._lock:
+            rows = self._world.get(ref, NOTHING)
+            return rows.snapshot(self._clock())
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        """Perform a plan; see :class:`wfcore.ports.Store`. Takes any ``Write`` and keeps its value."""
+        refs = {plan.ref, *(each.ref for each in plan.preconditions)}
+        refs.update(each.ref for each in plan.mutations if not isinstance(each, Write))
+        with self._lock:
+            after = evolve({ref: self._world[ref] for ref in refs if ref in self._world}, plan)
+            if isinstance(after, Conflict):
+                return after
+            for ref, rows in after.items():
+                self._put(ref, rows)
+            self._writes.extend(each.value for each in plan.mutations if isinstance(each, Write))
+        self._listeners.notify(plan)
+        return applied(after, plan)
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
+        with self._lock:
+            now = self._clock()
+            fired: list[FiredHook] = []
+            for hook in self._admitted(query):
+                if hook.due_at > now or len(fired) == query.limit:
+                    break
+                fired.append(FiredHook(hook=hook, timestamp=now))
+            return fired
+
+    def next_due_at(self, query: DueQuery) -> datetime | None:
+        """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
+        with self._lock:
+            return next((hook.due_at for hook in self._admitted(query)), None)
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""
+        return self._listeners.listen(callback)
+
+    def _put(self, ref: str, rows: Rows) -> None:
+        before = self._world.get(ref, NOTHING)
+        if rows is before:
+            return
+        replaced = _first(before)
+        if replaced:
+            del self._agenda[bisect_left(self._agenda, (replaced.due_at, replaced.id, ref))]
+        if rows == NOTHING:
+            self._world.pop(ref, None)
+            return
+        self._world[ref] = rows
+        first = _first(rows)
+        if first:
+            insort(self._agenda, (first.due_at, first.id, ref))
+
+    def _admitted(self, query: DueQuery) -> Iterator[Hook]:
+        # The first hook of each instance, in the order in which they are due.
+        for _due_at, hook_id, ref in self._agenda:
+            hook = self._world[ref].hooks[hook_id]
+            known = query.workflow_names is None or hook.workflow_name in query.workflow_names
+            if known and ref not in query.exclude:
+                yield hook
+
+
+def _first(rows: Rows) -> Hook | None:
+    return min(rows.hooks.values(), key=lambda hook: (hook.due_at, hook.id), default=None)

@@ -1,0 +1,69 @@
+"""The tables, and who makes them: the adapter, when it opens a file that has none."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from wfadapters import rows
+from wfadapters.columns import Table
+from wfcore.errors import CorruptRecordError, SchemaVersionError
+
+SCHEMA_VERSION = 1
+"""What this adapter writes into ``wfcore_meta``. A change of the tables below is a new version, with a migration."""
+
+_META = "CREATE TABLE wfcore_meta (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
+_INDEXES = (
+    # A retrieve must not grow with the events that were consumed long ago.
+    "CREATE INDEX wfcore_events_pending ON wfcore_events (instance_ref, arrival) WHERE consumed_by IS NULL",
+    # The order of due; it holds all that a DueQuery asks about.
+    "CREATE INDEX wfcore_hooks_due ON wfcore_hooks (due_at, id, workflow_name, instance_ref)",
+)
+
+
+def statements(*, strict: bool) -> Iterator[str]:
+    """The statements that make the tables; ``strict``: the database enforces types, as it can since SQLite 3.37."""
+    types = ", STRICT" if strict else ""
+    yield _META + types
+    for table in (rows.INSTANCES, rows.STEPS, rows.HOOKS):
+        key = ", ".join(table.key)
+        yield f"CREATE TABLE {table.name} ({_columns(table)}, PRIMARY KEY ({key})) WITHOUT ROWID{types}"
+    # AUTOINCREMENT: a place in the order of arrival is never given twice.
+    arrival = "arrival INTEGER PRIMARY KEY AUTOINCREMENT"
+    events = f"CREATE TABLE wfcore_events ({arrival}, {_columns(rows.EVENTS)}, UNIQUE (instance_ref, id))"
+    yield events + types.lstrip(",")
+    yield from _INDEXES
+
+
+def _columns(table: Table) -> str:
+    nulls = {True: "", False: " NOT NULL"}
+    return ", ".join(f"{name} {kind.rstrip('?')}{nulls[kind.endswith('?')]}" for name, kind in table.columns.items())
+
+
+def ensure(cursor: sqlite3.Cursor) -> None:
+    """Make the tables if there are none, whoever else may be doing the same; then check their version."""
+    if not _exists(cursor):
+        cursor.execute("BEGIN IMMEDIATE")
+        if not _exists(cursor):
+            for statement in statements(strict=sqlite3.sqlite_version_info >= (3, 37)):
+                cursor.execute(statement)
+            cursor.execute("INSERT INTO wfcore_meta VALUES ('schema_version', ?)", (SCHEMA_VERSION,))
+        cursor.execute("COMMIT")
+    _check(cursor)
+
+
+def _exists(cursor: sqlite3.Cursor) -> bool:
+    found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'wfcore_meta'"
+    return cursor.execute(found).fetchone() is not None
+
+
+def _check(cursor: sqlite3.Cursor) -> None:
+    row = cursor.execute("SELECT value FROM wfcore_meta WHERE name = 'schema_version'").fetchone()
+    if row is None or type(row[0]) is not int:
+        raise CorruptRecordError("wfcore_meta", "schema_version", "there is no such number")
+    if row[0] > SCHEMA_VERSION:
+        raise SchemaVersionError(
+            row[0], SCHEMA_VERSION, "a newer wfcore has written it: install that version here, or open another file"
+        )
+    if row[0] < SCHEMA_VERSION:
+        raise SchemaVersionError(row[0], SCHEMA_VERSION, "no release has written it: restore the file or open another")

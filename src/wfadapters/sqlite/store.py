@@ -1,0 +1,159 @@
+"""The store: one read transaction for a retrieve, one ``BEGIN IMMEDIATE`` for an apply."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import Literal, Self, TypeAlias, get_args
+
+from wfadapters import rows
+from wfadapters.clock import utc_now
+from wfadapters.columns import instant_column
+from wfadapters.listeners import Listeners
+from wfadapters.sql import Sql
+from wfadapters.sqlite import schema
+from wfadapters.sqlite.bound import BoundStore
+from wfadapters.sqlite.connections import Connections, plain_cursor
+from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read, select
+from wfcore.errors import StoreUnavailableError
+from wfcore.model import FiredHook, Snapshot
+from wfcore.plan import Applied, Conflict, Plan
+from wfcore.ports import DueQuery
+
+Synchronous: TypeAlias = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
+
+_ADMITTED = """
+    (? IS NULL OR workflow_name IN (SELECT value FROM json_each(?)))
+    AND instance_ref NOT IN (SELECT value FROM json_each(?))
+"""
+_DUE = select(rows.HOOKS, f"due_at <= ? AND {_ADMITTED} ORDER BY due_at, id")
+_NEXT = select(rows.HOOKS, f"{_ADMITTED} ORDER BY due_at, id LIMIT 1")
+
+
+class SqliteStore:
+    """Keeps everything in one SQLite file: a Store, a HookFeed, and Listenable.
+
+    Threads and processes may share the file. A store may be used by any thread of the process that opened it; a
+    forked child opens its own. It makes its tables, all named ``wfcore_*``, in a new file or beside yours.
+
+    Args:
+        path: the file; it is created if there is none, its directory is not.
+        clock: tells the time, as an aware UTC ``datetime``.
+        synchronous: SQLite's setting. ``FULL``, ``EXTRA``: what is applied survives the loss of power.
+            ``NORMAL``: it survives the end of the process, the last commits may be lost with the power.
+        timeout: how long to wait for other connections that write.
+        writers: for each class of values of ``attempt.write`` the function that writes it, in the store's
+            transaction. A value takes the writer of its class, else of the nearest base. ``Sql`` has one.
+        on_connect: called with each new connection, for settings of yours such as ``PRAGMA foreign_keys = ON``.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        StoreUnavailableError: the file cannot be opened or written now.
+        SchemaVersionError: a newer wfcore has written the file.
+        StoreError: the file is not an SQLite database, or is damaged.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        synchronous: Synchronous = "FULL",
+        timeout: timedelta = timedelta(seconds=5),
+        writers: Mapping[type, Writer] = MappingProxyType({}),
+        on_connect: Callable[[sqlite3.Connection], object] | None = None,
+    ) -> None:
+        if os.fspath(path) in ("", ":memory:"):
+            raise ValueError(f"SqliteStore({path!r}): needs a file; for a store in memory take MemoryStore()")
+        if synchronous not in get_args(Synchronous):
+            raise ValueError(f"SqliteStore(synchronous={synchronous!r}): must be one of {get_args(Synchronous)}")
+        self._clock = clock
+        self._timeout = timeout.total_seconds()
+        self._writers: Mapping[type, Writer] = {Sql: execute_sql, **writers}
+        self._connections = Connections(str(Path(path).absolute()), self._timeout, synchronous, on_connect)
+        self._listeners = Listeners()
+        self._turn = Lock()
+        with self._connections.cursor("open") as cursor:
+            schema.ensure(cursor)
+
+    def retrieve(self, ref: str) -> Snapshot:
+        """All rows of one instance; see :class:`wfcore.ports.Store`."""
+        with self._connections.cursor("retrieve") as cursor:
+            cursor.execute("BEGIN")
+            snapshot = read(cursor, ref, self._clock)
+            cursor.execute("COMMIT")
+        return snapshot
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        """Perform a plan; see :class:`wfcore.ports.Store`."""
+        with self._alone("apply"), self._connections.cursor("apply") as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            result = perform(cursor, plan, self._writers)
+            commit(cursor, plan)
+        if isinstance(result, Applied):
+            self._listeners.notify(plan)
+        return result
+
+    def within(self, connection: sqlite3.Connection) -> BoundStore:
+        """A store that works in the transaction that the caller has begun, with ``BEGIN IMMEDIATE``, on this file.
+
+        So a workflow starts if and only if the caller's own rows are committed.
+        """
+        return BoundStore(connection, self._clock, self._writers)
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
+        fired: dict[str, FiredHook] = {}
+        with self._connections.cursor("due") as cursor, closing(plain_cursor(cursor.connection)) as found:
+            now = self._clock()
+            for row in found.execute(_DUE, (instant_column(now), *_admitted(query))):
+                hook = rows.read_hook(row)
+                fired.setdefault(hook.instance_ref, FiredHook(hook=hook, timestamp=now))
+                if len(fired) == query.limit:
+                    break
+        return tuple(fired.values())
+
+    def next_due_at(self, query: DueQuery) -> datetime | None:
+        """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
+        with self._connections.cursor("next_due_at") as cursor:
+            found = cursor.execute(_NEXT, _admitted(query)).fetchone()
+        return None if found is None else rows.read_hook(found).due_at
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""
+        return self._listeners.listen(callback)
+
+    def close(self) -> None:
+        """Close all connections; the store cannot be used any more. A second call does nothing."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _alone(self, operation: str) -> Iterator[None]:
+        # SQLite has one writer at a time and its waiting is a poll; threads of this process queue here instead.
+        if not self._turn.acquire(timeout=self._timeout):
+            reason = f"other threads of this process kept writing for {self._timeout} s"
+            raise StoreUnavailableError(operation, reason, "nothing was written; it is tried again")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+def _admitted(query: DueQuery) -> tuple[str | None, str | None, str]:
+    names = None if query.workflow_names is None else json.dumps(sorted(query.workflow_names))
+    return names, names, json.dumps(sorted(query.exclude))

@@ -1,0 +1,305 @@
+"""A store is ``evolve``: after every plan its answer and all of its rows are those of the pure function.
+
+Plans are drawn over a few instances that come and go: creates, ticks, restarts, deletes, appends to what exists and
+what does not, several instances at once, stale versions.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from wfadapters import rows
+from wfadapters.columns import Table
+from wfadapters.memory import MemoryStore
+from wfadapters.sqlite import SqliteStore
+from wfcore.evolve import NOTHING, Rows, World, applied, evolve
+from wfcore.keys import message_id, parse_ref, timer_id
+from wfcore.model import Event, Hook, Instance, StepRecord
+from wfcore.outcome import Checkpointed
+from wfcore.plan import (
+    Absent,
+    AddEvent,
+    AddHook,
+    AddInstance,
+    AtVersion,
+    Conflict,
+    DeleteHook,
+    DeleteInstance,
+    DeleteStep,
+    Exists,
+    Mutation,
+    Plan,
+    Precondition,
+    PutEvent,
+    PutHook,
+    PutInstance,
+    PutStep,
+    Write,
+)
+from wfcore.ports import DueQuery
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+REFS = ("order#1", "order#✓ 2", "refund#1")
+RUNS = st.integers(1, 2)
+VERSIONS = st.integers(1, 3)
+EXECUTIONS = st.sampled_from(["e1", "e2"])
+EVENT_IDS = st.sampled_from(["m1", "m2", "m3"])
+KEYS = st.sampled_from(["do:a", "do:b"])
+CONSUMERS = st.sampled_from([None, "do:a"])
+DUE = st.integers(-2, 2).map(lambda hours: NOW + timedelta(hours=hours))
+# Each row says in one of its columns which of all rows it is, so that none is taken for another. The other columns
+# are the business of test_row_laws.
+MARKS = st.integers(0, 2**40).map(str)
+
+
+def instances(ref: str, versions: st.SearchStrategy[int]) -> st.SearchStrategy[Instance]:
+    workflow_name, instance_id = parse_ref(ref)
+    return st.builds(
+        Instance,
+        ref=st.just(ref),
+        workflow_name=st.just(workflow_name),
+        instance_id=st.just(instance_id),
+        run_number=RUNS,
+        status=st.just("active"),
+        params=MARKS,
+        created_at=st.just(NOW),
+        updated_at=st.just(NOW),
+        version=versions,
+        execution_id=EXECUTIONS,
+        created_by=st.just("e1"),
+    )
+
+
+def steps(ref: str) -> st.SearchStrategy[StepRecord]:
+    return st.builds(
+        StepRecord,
+        instance_ref=st.just(ref),
+        run_number=RUNS,
+        key=KEYS,
+        kind=st.just("do"),
+        name=st.just("a"),
+        status=st.just("completed"),
+        result=MARKS,
+        created_at=st.just(NOW),
+        execution_id=st.just("e1"),
+    )
+
+
+def events(ref: str) -> st.SearchStrategy[Event]:
+    return st.builds(
+        Event,
+        instance_ref=st.just(ref),
+        id=EVENT_IDS,
+        type=st.just("approved"),
+        payload=MARKS,
+        created_at=st.just(NOW),
+        consumed_by=CONSUMERS,
+    )
+
+
+def hooks(ref: str) -> st.SearchStrategy[Hook]:
+    workflow_name, instance_id = parse_ref(ref)
+    return st.builds(
+        Hook,
+        id=hook_ids(ref),
+        instance_ref=st.just(ref),
+        run_number=st.just(1),
+        workflow_name=st.just(workflow_name),
+        instance_id=st.just(instance_id),
+        reason=st.just("wake"),
+        due_at=DUE,
+        created_at=st.just(NOW),
+        last_error=MARKS,
+    )
+
+
+def hook_ids(ref: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([timer_id(ref), message_id(ref, "m1"), message_id(ref, "m2")])
+
+
+def appends(ref: str) -> st.SearchStrategy[Mutation]:
+    return st.one_of(
+        events(ref).map(AddEvent),
+        hooks(ref).map(AddHook),
+        instances(ref, VERSIONS).map(AddInstance),
+        st.builds(Write, st.integers(0, 2**40)),
+    )
+
+
+def changes(ref: str) -> st.SearchStrategy[Mutation]:
+    return st.one_of(
+        steps(ref).map(PutStep),
+        steps(ref).map(PutStep),
+        events(ref).map(PutEvent),
+        events(ref).map(PutEvent),
+        hooks(ref).map(PutHook),
+        instances(ref, VERSIONS).map(PutInstance),
+        hook_ids(ref).map(DeleteHook),
+        st.builds(DeleteStep, st.just(ref), RUNS, KEYS),
+        st.just(DeleteInstance(ref)),
+        appends(ref),
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn, world: World) -> Plan:
+    """A plan that a store has to take: every mutation is covered by the precondition that it needs."""
+    given: list[Precondition] = []
+    mutations: list[Mutation] = []
+    for ref in draw(st.lists(st.sampled_from(REFS), min_size=1, unique=True)):
+        found = world.get(ref, NOTHING).instance
+        kind = draw(st.sampled_from(["version", "version", "version", "stale", "exists", "absent", "none"]))
+        covered = appends(ref)
+        if kind == "version" and found is not None:
+            given.append(AtVersion(ref, found.version, found.execution_id))
+            covered = changes(ref)
+        elif kind == "stale":
+            given.append(AtVersion(ref, draw(VERSIONS), draw(EXECUTIONS)))
+            covered = changes(ref)
+        elif kind == "exists":
+            given.append(Exists(ref))
+        elif kind == "absent" or found is None:
+            given.append(Absent(ref))
+            covered |= hook_ids(ref).map(DeleteHook)
+        mutations += draw(st.lists(covered, max_size=5))
+    if draw(st.booleans()):
+        mutations.reverse()
+    return Plan(draw(st.sampled_from(REFS)), "e1", tuple(given), tuple(mutations), Checkpointed())
+
+
+class StoreLaws(RuleBasedStateMachine):
+    """The model is a world, changed by ``evolve`` and by nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: World = {}
+        self.writes: list[object] = []
+        self.cleanup = ExitStack()
+        path = Path(self.cleanup.enter_context(TemporaryDirectory())) / "laws.db"
+        self.memory = MemoryStore(lambda: NOW)
+        self.sqlite = self.cleanup.enter_context(
+            SqliteStore(path, clock=lambda: NOW, synchronous="OFF", writers={int: write_number})
+        )
+        self.connection = self.cleanup.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+        self.connection.execute("CREATE TABLE numbers (number INTEGER)")
+
+    def teardown(self) -> None:
+        self.cleanup.close()
+
+    @rule(data=st.data(), bound=st.booleans())
+    def any_plan(self, data: st.DataObject, bound: bool) -> None:
+        self.apply(data.draw(plans(self.world)), bound)
+
+    @rule(data=st.data(), ref=st.sampled_from(REFS))
+    def create(self, data: st.DataObject, ref: str) -> None:
+        mutations = AddInstance(data.draw(instances(ref, st.just(1)))), AddHook(data.draw(hooks(ref)))
+        self.apply(Plan(ref, "e1", (Absent(ref),), mutations, Checkpointed()))
+
+    @rule(data=st.data(), ref=st.sampled_from(REFS))
+    def send(self, data: st.DataObject, ref: str) -> None:
+        mutations = AddEvent(data.draw(events(ref))), AddHook(data.draw(hooks(ref)))
+        self.apply(Plan(ref, "e1", (), mutations, Checkpointed()))
+
+    @rule(data=st.data(), ref=st.sampled_from(REFS))
+    def tick(self, data: st.DataObject, ref: str) -> None:
+        found = self.world.get(ref, NOTHING).instance
+        if found:
+            row = data.draw(instances(ref, st.just(found.version + 1)))
+            mutations = data.draw(st.lists(changes(ref), min_size=1, max_size=5))
+            given = (AtVersion(ref, found.version, found.execution_id),)
+            self.apply(Plan(ref, "e1", given, (PutInstance(row), *mutations), Checkpointed()))
+
+    @rule(ref=st.sampled_from(REFS))
+    def delete(self, ref: str) -> None:
+        found = self.world.get(ref, NOTHING).instance
+        if found:
+            given = (AtVersion(ref, found.version, found.execution_id),)
+            self.apply(Plan(ref, "e1", given, (DeleteInstance(ref),), Checkpointed()))
+
+    def apply(self, plan: Plan, bound: bool = False) -> None:
+        after = evolve(self.world, plan)
+        expected = after if isinstance(after, Conflict) else applied(after, plan)
+        assert self.memory.apply(plan) == expected
+        if bound:
+            self.connection.execute("BEGIN IMMEDIATE")
+            assert self.sqlite.within(self.connection).apply(plan) == expected
+            self.connection.execute("COMMIT")
+        else:
+            assert self.sqlite.apply(plan) == expected
+        if not isinstance(after, Conflict):
+            self.world = after
+            self.writes += [each.value for each in plan.mutations if isinstance(each, Write)]
+
+    @invariant()
+    def a_retrieve_is_the_snapshot_of_the_rows(self) -> None:
+        for ref in REFS:
+            expected = self.world.get(ref, NOTHING).snapshot(NOW)
+            assert self.memory.retrieve(ref) == expected
+            assert self.sqlite.retrieve(ref) == expected
+
+    @invariant()
+    def all_rows_of_every_run_are_those_of_the_world(self) -> None:
+        expected = {ref: plainly(found) for ref, found in self.world.items() if found != NOTHING}
+        assert {ref: plainly(found) for ref, found in self.memory._world.items()} == expected
+        assert {ref: plainly(found) for ref, found in world_in(self.connection).items()} == expected
+
+    @invariant()
+    def writes_are_kept_in_order(self) -> None:
+        numbers = [number for (number,) in self.connection.execute("SELECT number FROM numbers ORDER BY rowid")]
+        assert numbers == self.writes == list(self.memory.writes)
+
+    @invariant()
+    def the_feed_gives_the_first_hook_of_each_instance(self) -> None:
+        firsts = [
+            min(found.hooks.values(), key=lambda hook: (hook.due_at, hook.id))
+            for found in self.world.values()
+            if found.hooks
+        ]
+        expected = sorted(firsts, key=lambda hook: (hook.due_at, hook.id))
+        for store in (self.memory, self.sqlite):
+            assert [fired.hook for fired in store.due(DueQuery())] == [each for each in expected if each.due_at <= NOW]
+            assert store.next_due_at(DueQuery()) == (expected[0].due_at if expected else None)
+
+
+def write_number(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+
+
+def plainly(found: Rows) -> Any:
+    """All fields, those included that are no part of equality; steps and hooks in any order, events in theirs."""
+    plain = attrs.asdict(found)
+    return plain["instance"], plain["steps"], list(plain["events"].items()), plain["hooks"]
+
+
+def world_in(connection: sqlite3.Connection) -> Mapping[str, Rows]:
+    """Every row of the database, read without the store."""
+    world: dict[str, Rows] = {}
+    for instance in map(rows.read_instance, table(connection, rows.INSTANCES)):
+        world[instance.ref] = attrs.evolve(world.get(instance.ref, NOTHING), instance=instance)
+    for step in map(rows.read_step, table(connection, rows.STEPS)):
+        found = world.get(step.instance_ref, NOTHING)
+        world[step.instance_ref] = attrs.evolve(found, steps={**found.steps, (step.run_number, step.key): step})
+    for event in map(rows.read_event, table(connection, rows.EVENTS, "ORDER BY arrival")):
+        found = world.get(event.instance_ref, NOTHING)
+        world[event.instance_ref] = attrs.evolve(found, events={**found.events, event.id: event})
+    for hook in map(rows.read_hook, table(connection, rows.HOOKS)):
+        found = world.get(hook.instance_ref, NOTHING)
+        world[hook.instance_ref] = attrs.evolve(found, hooks={**found.hooks, hook.id: hook})
+    return world
+
+
+def table(connection: sqlite3.Connection, of: Table, order: str = "") -> list[Any]:
+    return connection.execute(f"SELECT {', '.join(of.columns)} FROM {of.name} {order}").fetchall()
+
+
+TestStoreLaws = StoreLaws.TestCase
+TestStoreLaws.settings = settings(max_examples=max(settings().max_examples // 5, 5), stateful_step_count=25)
