@@ -1288,26 +1288,40 @@ def test_d9_a_stored_result_that_no_longer_fits_its_type_defers_the_hook(colour:
 
 
 @both_colours
-def test_d9_a_record_that_contradicts_itself_defers_the_hook(colour: Colour) -> None:
-    lab = begin(colour, sleeps_twice)
-    lab.tick()
-    lab.tick(at=T0 + MINUTE)
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("do:a", {"status": "waiting", "next_retry_at": None}),
+        ("do:a", {"status": "errored", "failure": None}),
+        ("sleep:nap", {"status": "waiting"}),
+        ("wait_for_event:ok", {"status": "waiting"}),
+        ("wait_for_event:ok", {"status": "errored", "failure": None}),
+    ],
+    ids=str,
+)
+def test_d9_a_record_that_contradicts_itself_is_refused(colour: Colour, key: str, changes: dict[str, Any]) -> None:
+    lab = begin(colour, one_of_each)
+    lab.send("ok")
+    lab.run(until=T0 + MINUTE)
     rows = lab.world[lab.ref]
-    broken = attrs.evolve(rows.steps[1, "sleep:nap"], status="waiting", wake_at=T0)
-    lab.world = {lab.ref: attrs.evolve(rows, steps={**rows.steps, (1, "sleep:nap"): broken})}
-    lab.now = T0 + 2 * MINUTE
+    broken = attrs.evolve(rows.steps[1, key], **changes)
+    lab.world = {lab.ref: attrs.evolve(rows, steps={**rows.steps, (1, key): broken})}
+    lab.send("more")
     with pytest.raises(CorruptRecordError) as caught:
         lab.plan()
-    assert ("steps", "w#1, run 1, sleep:nap", "sequence 1, but status waiting") == (
+    problem = f"sequence {broken.sequence}, but status {broken.status}"
+    assert ("steps", f"w#1, run 1, {key}", problem) == (
         caught.value.table,
         caught.value.identity,
         caught.value.problem,
     )
 
 
-def sleeps_twice(step: Any) -> Running:
+def one_of_each(step: Any) -> Running:
+    yield step.do("a", one)
     yield step.sleep("nap", MINUTE)
-    yield step.sleep("nap", MINUTE)
+    yield step.wait_for_event("ok", "ok")
+    yield step.wait_for_event("more", "more")
 
 
 # -- S14, O6: what leaves the planner

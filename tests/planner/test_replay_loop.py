@@ -1,6 +1,6 @@
 """The one loop, for one branch: rules P2 and P6. Every test writes down what happens, in order."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -8,11 +8,16 @@ import attrs
 import pytest
 
 from tests.lab import MINUTE, SECOND, T0, Lab
-from tests.twins import Colour, Program, Running, begin, both_colours
+from tests.planner.rows import record
+from tests.twins import Colour, Program, Running, as_def, begin, both_colours
 from wfcore.define import workflow
+from wfcore.model import Event
 from wfcore.outcome import Completed, Suspended
 from wfcore.plan import Plan, PutStep
 from wfcore.planner import AsyncStep, Attempt, Continue, Settled, StepCall, call_body, plan_tick
+from wfcore.planner.interpret import Interpreter
+from wfcore.planner.requests import Branch, Request, Scope
+from wfcore.planner.steps.sleep import Sleep
 from wfcore.retry import Retry
 
 Story = list[str]
@@ -236,3 +241,52 @@ def test_p2_records_of_one_tick_are_written_in_the_order_of_settlement(colour: C
     assert [("sleep:b", 1), ("sleep:a", 2), ("wait_for_event:c", 3)] == [
         (each.step.key, each.step.sequence) for each in plan.mutations if isinstance(each, PutStep)
     ]
+
+
+# -- which of several open waits is settled first
+
+
+def asked(key: str, wake_at: datetime | None = None, **changes: Any) -> Request:
+    """An open wait, as the loop holds it."""
+    row = record(key, wake_at=wake_at, event_types=("e",) if key.startswith("wait") else (), **changes)
+    request = Request(Branch(T0), Scope(), row.kind, row.name, key, Sleep(MINUTE))
+    request.record = row
+    return request
+
+
+NEW = Request(Branch(T0), Scope(), "do", "new", "do:new", Sleep(MINUTE))
+"""A body that has not run yet: it has no record."""
+
+
+@pytest.mark.parametrize(
+    ("requests", "first"),
+    [
+        ([], None),
+        ([NEW, asked("sleep:a", T0 + 9 * MINUTE)], None),
+        ([NEW, asked("sleep:a", T0 + 2 * MINUTE), asked("sleep:b", T0 + MINUTE)], "sleep:b"),
+        ([asked("sleep:b", T0 + MINUTE), asked("sleep:a", T0 + MINUTE)], "sleep:b"),
+        ([asked("sleep:a", T0 + 3 * MINUTE), asked("wait_for_event:a")], "wait_for_event:a"),
+        ([asked("sleep:a", T0 + MINUTE), asked("wait_for_event:a")], "sleep:a"),
+        ([asked("sleep:a", T0 + 2 * MINUTE), asked("wait_for_event:a")], "wait_for_event:a"),
+        ([asked("wait_for_event:a", T0 + MINUTE), asked("sleep:a", T0 + 2 * MINUTE)], "wait_for_event:a"),
+        ([asked("sleep:a", T0, created_at=T0 + 3 * MINUTE), asked("sleep:b", T0 + 2 * MINUTE)], "sleep:b"),
+    ],
+    ids=[
+        "nothing is open",
+        "nothing is due",
+        "the earlier instant",
+        "the same instant: as asked for",
+        "the event came before",
+        "the event came later",
+        "the same instant: the event",
+        "a deadline before the event",
+        "not before it was made",
+    ],
+)
+def test_w10_the_first_due_wait_is_settled_first(requests: list[Request], first: str | None) -> None:
+    """At T0 + 5 min; an event came at T0 + 2 min."""
+    event = Event(instance_ref="w#1", id="e", type="e", payload="null", created_at=T0 + 2 * MINUTE)
+    lab = begin(as_def, told([]))
+    interpreter = Interpreter(workflow=next(iter(lab.registry)), instance=lab.instance, codec=lab.codec)
+    found = interpreter.first_due(requests, (event,), T0 + 5 * MINUTE)
+    assert first == (found and found[0].key)

@@ -14,7 +14,7 @@ from wfcore.model import Event, Instance, Payload, StepRecord
 from wfcore.planner.bodies import check_arity, result_type
 from wfcore.planner.calls import Attempt, Raised, Returned, StepCall
 from wfcore.planner.requests import Request
-from wfcore.planner.steps.decision import Decision, Raise, Return, Stamp, Wait, wanted_event
+from wfcore.planner.steps.decision import Decision, Raise, Return, Run, Stamp, wanted_event
 from wfcore.planner.steps.do import Do, decide_do, settle_do
 from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_sleep
 from wfcore.planner.steps.wait import WaitForEvent, decide_wait, open_wait, settle_wait
@@ -36,32 +36,23 @@ class Interpreter:
     instance: Instance
     codec: Codec
 
-    def decide(self, request: Request, record: StepRecord | None, now: datetime) -> Decision:
-        """What the record says about the request.
-
-        Raises:
-            CodecError: a stored result does not fit the type that the code gives it now.
-            StepBodyError: the type of a result cannot be resolved.
-        """
-        match request.spec:
-            case Do():
-                do = request.spec
-                return decide_do(record, now, lambda payload: self.codec.decode(payload, self._type(request, do)))
-            case Sleep():
-                return Wait(None) if record is None else decide_sleep(record)
-            case WaitForEvent():
-                return Wait(None) if record is None else decide_wait(record, request.spec, self.codec.decode)
-            case unreachable:
-                assert_never(unreachable)
-
     def answer(self, request: Request, record: StepRecord) -> Return | Raise:
         """What a settled record gives back to workflow code.
 
         Raises:
-            CodecError, StepBodyError: as :meth:`decide`.
+            CodecError: the stored result does not fit the type that the code gives it now.
+            StepBodyError: the type of a result cannot be resolved.
             CorruptRecordError: the record has a place in the order of settlement, and is not settled.
         """
-        decision = self.decide(request, record, record.created_at)
+        match request.spec:
+            case Do():
+                decision: Decision = self._decide_do(request, request.spec, record, record.created_at)
+            case Sleep():
+                decision = decide_sleep(record)
+            case WaitForEvent():
+                decision = decide_wait(record, request.spec, self.codec.decode)
+            case unreachable:
+                assert_never(unreachable)
         if isinstance(decision, Return | Raise):
             return decision
         identity = f"{record.instance_ref}, run {record.run_number}, {record.key}"
@@ -98,21 +89,31 @@ class Interpreter:
 
     def first_due(
         self, requests: Iterable[Request], events: tuple[Event, ...], now: datetime
-    ) -> tuple[Request, Event | None] | None:
+    ) -> tuple[Request, StepRecord, Event | None] | None:
         """The open wait that became due first, and the event it takes, if any (rule W10); ``None``: none is due.
 
         By instant, events before deadlines, then in the order in which they were asked for.
         """
         first = None
         for request in requests:
-            found = None if request.record is None else _due(request.record, events, now)
-            if found is not None and (first is None or found[:2] < first[0]):
-                first = found[:2], request, found[2]
-        return first and first[1:]
+            record = request.record
+            if record is None or (found := _due(record, events, now)) is None:
+                continue
+            if first is None or found[:2] < first[0]:
+                first = found[:2], (request, record, found[2])
+        return first and first[1]
 
-    def settle_due(self, request: Request, event: Event | None, stamp: Stamp) -> StepRecord:
+    def first_ready(self, requests: Iterable[Request], now: datetime) -> tuple[Request, Do, int] | None:
+        """The body that was asked for first and may run, and as which attempt; ``None``: none may."""
+        for request in requests:
+            if isinstance(request.spec, Do):
+                decision = self._decide_do(request, request.spec, request.record, now)
+                if isinstance(decision, Run):
+                    return request, request.spec, decision.attempt
+        return None
+
+    def settle_due(self, request: Request, record: StepRecord, event: Event | None, stamp: Stamp) -> StepRecord:
         """The record of a wait that is due."""
-        record = request.record or self._blank(request, stamp)
         if isinstance(request.spec, WaitForEvent):
             return settle_wait(record, event, self.codec.decode, request.spec, stamp)
         return settle_sleep(record, stamp)
@@ -140,6 +141,9 @@ class Interpreter:
             return checked(self.codec, value, self._type(request, do))
 
         return settle_do(record, result, do.retry, encode, stamp)
+
+    def _decide_do(self, request: Request, do: Do, record: StepRecord | None, now: datetime) -> Decision:
+        return decide_do(record, now, lambda payload: self.codec.decode(payload, self._type(request, do)))
 
     def _type(self, request: Request, do: Do) -> Any:
         if do.returns is not attrs.NOTHING:

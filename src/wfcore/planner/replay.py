@@ -27,7 +27,7 @@ from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
 from wfcore.planner.refusals import awaitable_refused, misplaced, not_a_step
 from wfcore.planner.requests import Branch, Request, Scope, Spec, Unwind
-from wfcore.planner.steps.decision import Raise, Run
+from wfcore.planner.steps.decision import Raise
 from wfcore.planner.steps.do import Do
 
 Drive: TypeAlias = Callable[[Loop], None]
@@ -240,8 +240,8 @@ class Replay:
         due = self.interpreter.first_due(self._open.values(), self.draft.events, self.draft.now)
         if due is None:
             return False
-        request, event = due
-        settled = self.interpreter.settle_due(request, event, self.draft.stamp())
+        request, record, event = due
+        settled = self.interpreter.settle_due(request, record, event, self.draft.stamp())
         self.draft.put(settled)
         if event is not None:
             self.draft.consume(event, request.key)
@@ -250,19 +250,16 @@ class Replay:
 
     def _run_body(self) -> Loop:
         """Run the body that was asked for first and may run; none may: the tick ends."""
-        for request in self._open.values():
-            do = request.spec
-            decision = self.interpreter.decide(request, request.record, self.draft.now)
-            if isinstance(do, Do) and isinstance(decision, Run):
-                break
-        else:
+        ready = self.interpreter.first_ready(self._open.values(), self.draft.now)
+        if ready is None:
             self.end = Parked()
             return
+        request, do, attempt = ready
         if self.draft.has_body_result and self._manner.each_step:
             yield from self._checkpoint()
             if self.end is not None:
                 return
-        call = self.interpreter.call(request, do, decision.attempt)
+        call = self.interpreter.call(request, do, attempt)
         settled = cast(Settled, (yield call))
         if self.end is not None:
             return  # the body used a step
