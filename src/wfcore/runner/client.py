@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Literal, TypeVar, final, overload
 
 from wfcore.codec import JSON
@@ -29,13 +30,24 @@ class Client:
             the caller's own transaction.
         registry: the workflows that may be created.
         codec: how values become payloads; the same as the dispatcher's.
+        poll_interval: how often ``result(timeout=...)`` looks whether another process has ended the instance.
         runtime: ids and pauses.
     """
 
     __slots__ = ("_commander", "_registry")
 
-    def __init__(self, store: Store, registry: Registry, *, codec: Codec = JSON, runtime: Runtime = REAL) -> None:
-        self._commander = Commander(store, codec, runtime)
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        *,
+        codec: Codec = JSON,
+        poll_interval: timedelta = timedelta(milliseconds=250),
+        runtime: Runtime = REAL,
+    ) -> None:
+        if poll_interval <= timedelta(0):
+            raise ValueError("poll_interval must be longer than zero")
+        self._commander = Commander(store, codec, runtime, poll_interval)
         self._registry = registry
         registry.check_types(codec)
 
@@ -150,5 +162,5 @@ class Client:
         return self._commander.instance(ref)
 
 
-def _was_created(snapshot: Snapshot, execution_id: str) -> bool:
-    return snapshot.instance is not None and snapshot.instance.created_by == execution_id
+def _was_created(snapshot: Snapshot, execution_ids: Container[str]) -> bool:
+    return snapshot.instance is not None and snapshot.instance.created_by in execution_ids

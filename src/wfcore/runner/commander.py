@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -13,20 +13,17 @@ from wfcore.errors import ContentionError, InstanceNotFoundError, StoreUnavailab
 from wfcore.model import Instance, Snapshot
 from wfcore.plan import Conflict, Plan
 from wfcore.ports import Codec, Listenable, Store
-from wfcore.runner.observe import emit
 from wfcore.runner.runtime import Runtime
 
 MAX_TRIES = 10
 """How often a command is planned again after conflicts before ``ContentionError``."""
 MAX_STORE_FAILURES = 3
 """How many failures of the store a command survives before the failure goes to the caller."""
-POLL_SECONDS = 0.25
-"""How often a result is looked for where nobody tells of it: another process ends the instance."""
 
 MakePlan: TypeAlias = Callable[[Snapshot, str], Plan]
 """From a snapshot and a new execution id to the command's plan."""
-WasApplied: TypeAlias = Callable[[Snapshot, str], bool | None]
-"""Whether the plan of that execution id took effect, by a fresh snapshot; ``None``: that cannot be told."""
+WasApplied: TypeAlias = Callable[[Snapshot, Container[str]], bool | None]
+"""Whether a plan of one of those execution ids took effect, by a fresh snapshot; ``None``: that cannot be told."""
 
 
 @attrs.frozen
@@ -37,11 +34,13 @@ class Commander:
         store: where instances live.
         codec: how values become payloads.
         runtime: ids and pauses.
+        poll_interval: how often a result is looked for where nobody tells of it: another process ends the instance.
     """
 
     store: Store
     codec: Codec
     runtime: Runtime
+    poll_interval: timedelta
 
     def instance(self, ref: str) -> Instance:
         """The instance's row. Raises ``InstanceNotFoundError`` if there is none."""
@@ -50,43 +49,51 @@ class Commander:
             raise InstanceNotFoundError(ref)
         return found
 
-    def execute(self, ref: str, command: str, make: MakePlan, was_applied: WasApplied) -> Plan:
-        """Apply a command's plan; the plan that took effect.
+    def execute(self, ref: str, command: str, make: MakePlan, was_applied: WasApplied) -> None:
+        """Apply a command's plan.
 
         Raises:
             CommandError, CodecError: from ``make``: nothing was written.
             ContentionError: it lost too often, or it is not known whether it took effect.
             StoreUnavailableError: the store failed again and again.
         """
-        failures = 0
+        lost: dict[str, StoreUnavailableError] = {}
         for tried in range(MAX_TRIES):
-            snapshot = self.store.retrieve(ref)
+            if tried:
+                self.runtime.pause(0.001 * 2 ** min(tried, 7))
+            snapshot = self._retrieve(ref, tries=MAX_STORE_FAILURES if lost else 1)
+            if lost:
+                took_effect = was_applied(snapshot, lost)
+                if took_effect is None:
+                    raise ContentionError(ref, command, tried, unknown=True)
+                if took_effect:
+                    return
+                if len(lost) == MAX_STORE_FAILURES:
+                    raise lost.popitem()[1]
             execution_id = self.runtime.new_id()
             plan = make(snapshot, execution_id)
             try:
                 answer = self.store.apply(plan)
-            except StoreUnavailableError:
-                failures += 1
-                if self._took_effect(ref, command, execution_id, was_applied, tried):
-                    return plan
-                if failures >= MAX_STORE_FAILURES:
-                    raise
+            except StoreUnavailableError as error:
+                lost[execution_id] = error
             else:
                 if not isinstance(answer, Conflict):
-                    emit(plan)
-                    return plan
-            self.runtime.pause(0.002 * 2 ** min(tried, 6))
+                    return
         raise ContentionError(ref, command, MAX_TRIES)
 
-    def _took_effect(self, ref: str, command: str, execution_id: str, was_applied: WasApplied, tried: int) -> bool:
-        found = was_applied(self.store.retrieve(ref), execution_id)
-        if found is None:
-            raise ContentionError(ref, command, tried + 1, unknown=True)
-        return found
+    def _retrieve(self, ref: str, *, tries: int) -> Snapshot:
+        """Retrieve; more than one try where something is in doubt that only a retrieve can tell."""
+        for tried in range(1, tries):
+            try:
+                return self.store.retrieve(ref)
+            except StoreUnavailableError:
+                self.runtime.pause(0.01 * 2**tried)
+        return self.store.retrieve(ref)
 
     def wait(self, ref: str, is_over: Callable[[Instance], bool], timeout: timedelta | None) -> Instance:
         """The instance once ``is_over`` says so, or as it is after ``timeout`` (``None``: wait without limit)."""
         began = self.runtime.monotonic()
+        poll = self.poll_interval.total_seconds()
         changed = threading.Event()
         stop = _listen(self.store, ref, changed)
         try:
@@ -96,7 +103,7 @@ class Commander:
                 left = None if timeout is None else (timeout - self.runtime.since(began)).total_seconds()
                 if is_over(instance) or (left is not None and left <= 0):
                     return instance
-                changed.wait(POLL_SECONDS if left is None else min(left, POLL_SECONDS))
+                changed.wait(poll if left is None else min(left, poll))
         finally:
             stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, final, overload
 
@@ -138,6 +139,8 @@ class Handle(Generic[R_co]):
             IllegalTransitionError: it has ended.
             UnknownEventTypeError: the workflow lists its event types, and this is none of them.
             CodecError: the payload does not fit.
+            StepNameError: the id cannot be used.
+            ContentionError, StoreUnavailableError: it is not known to have been sent; send it again by that id.
         """
         event_id = self._commander.runtime.new_id() if id is None else id
 
@@ -153,7 +156,11 @@ class Handle(Generic[R_co]):
                 codec=self._commander.codec,
             )
 
-        def was_applied(snapshot: Snapshot, _execution_id: str) -> bool:
-            return any(each.id == event_id for each in snapshot.events)  # if not: sending it again is harmless
+        def was_applied(snapshot: Snapshot, _execution_ids: Container[str]) -> bool | None:
+            if any(each.id == event_id for each in snapshot.events):
+                return True
+            if snapshot.instance is None or snapshot.instance.status in TERMINAL:
+                return None  # it may have been taken before the end
+            return False  # sending it again is harmless, whether it was taken or not
 
         self._commander.execute(self.ref, "send_event", plan, was_applied)
