@@ -132,7 +132,7 @@ class NotFinishedError(CommandError, TimeoutError):
     timeout: timedelta | None = None
 
     def __str__(self) -> str:
-        waited = "" if self.timeout is None else f" after {self.timeout}"
+        waited = f" after {self.timeout}" if self.timeout else ""
         return f"instance {self.ref!r} has not ended{waited}: it is {self.status}; is a dispatcher running?"
 
 
