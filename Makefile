@@ -17,7 +17,7 @@ CHECKED := $(wildcard conftest.py src tests tools examples bench)
 .PHONY: demo test check lint types coverage format bench crash laws sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
-	$(DEMO)/bin/python -m examples.checkout demo
+	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
 
 test: $(TEST)/.stamp  ## the test-suite and every fence of the docs
 	$(TEST)/bin/coverage run -m pytest $(ARGS)

@@ -1,0 +1,1 @@
+"""An order shop whose checkouts are durable workflows on one SQLite file; see README.md."""
