@@ -5,23 +5,19 @@ what does not, several instances at once, stale versions.
 """
 
 import sqlite3
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from wfadapters import rows
-from wfadapters.columns import Table
+from tests.stores.dump import plainly, world_in
 from wfadapters.memory import MemoryStore
 from wfadapters.sqlite import SqliteStore
-from wfcore.evolve import NOTHING, Rows, World, applied, evolve
+from wfcore.evolve import NOTHING, World, applied, evolve
 from wfcore.keys import message_id, parse_ref, timer_id
 from wfcore.model import Event, Hook, Instance, StepRecord
 from wfcore.outcome import Checkpointed
@@ -272,33 +268,6 @@ class StoreLaws(RuleBasedStateMachine):
 
 def write_number(connection: sqlite3.Connection, number: int) -> None:
     connection.execute("INSERT INTO numbers VALUES (?)", (number,))
-
-
-def plainly(found: Rows) -> Any:
-    """All fields, those included that are no part of equality; steps and hooks in any order, events in theirs."""
-    plain = attrs.asdict(found)
-    return plain["instance"], plain["steps"], list(plain["events"].items()), plain["hooks"]
-
-
-def world_in(connection: sqlite3.Connection) -> Mapping[str, Rows]:
-    """Every row of the database, read without the store."""
-    world: dict[str, Rows] = {}
-    for instance in map(rows.read_instance, table(connection, rows.INSTANCES)):
-        world[instance.ref] = attrs.evolve(world.get(instance.ref, NOTHING), instance=instance)
-    for step in map(rows.read_step, table(connection, rows.STEPS)):
-        found = world.get(step.instance_ref, NOTHING)
-        world[step.instance_ref] = attrs.evolve(found, steps={**found.steps, (step.run_number, step.key): step})
-    for event in map(rows.read_event, table(connection, rows.EVENTS, "ORDER BY arrival")):
-        found = world.get(event.instance_ref, NOTHING)
-        world[event.instance_ref] = attrs.evolve(found, events={**found.events, event.id: event})
-    for hook in map(rows.read_hook, table(connection, rows.HOOKS)):
-        found = world.get(hook.instance_ref, NOTHING)
-        world[hook.instance_ref] = attrs.evolve(found, hooks={**found.hooks, hook.id: hook})
-    return world
-
-
-def table(connection: sqlite3.Connection, of: Table, order: str = "") -> list[Any]:
-    return connection.execute(f"SELECT {', '.join(of.columns)} FROM {of.name} {order}").fetchall()
 
 
 TestStoreLaws = StoreLaws.TestCase

@@ -1,0 +1,27 @@
+"""``python -m tests.crash --cycles 1000``: kill workers, print what was found; exit with 1 if anything was lost."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.crash.harness import Summary, kill_plans, kill_workflows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=100, help="how many processes to kill (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="to do the same again (default: the time)")
+    options = parser.parse_args()
+    workflows = options.cycles // 4
+    summary = Summary()
+    with TemporaryDirectory() as folder:
+        kill_plans(options.cycles - workflows, options.seed, Path(folder), summary)
+        kill_workflows(workflows, options.seed, Path(folder), summary)
+    sys.stdout.write(f"seed {options.seed}: {summary}\n")
+    return 1 if summary.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
