@@ -82,9 +82,7 @@ _UNDER_WAY = "SELECT (SELECT count(*) FROM wfcore_hooks) + (SELECT count(*) FROM
 def print_orders(app: App) -> None:
     rows = list(order_rows(app))
     _print_table([["order", "total", "result", *STEPS, "approval", "why"], *rows], right={1})
-    print(
-        "\nBelow a step: its attempts; 1/2: 1 attempt was committed, and its body was begun 2 times, by its own journal"
-    )
+    print("\nBelow a step: its attempts; 1/2: 1 attempt was committed, its body was begun 2 times (by its own journal)")
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
