@@ -271,6 +271,17 @@ def test_t6_a_busy_database_is_not_the_writers_fault(open_sqlite: OpenSqlite, pa
     assert dump(path) == before
 
 
+def test_t6_another_store_that_is_unavailable_is_not_the_writers_fault(open_sqlite: OpenSqlite, path: Path) -> None:
+    def write_elsewhere(connection: sqlite3.Connection, value: object) -> None:
+        raise StoreUnavailableError("apply", "the other store is away")
+
+    store = open_sqlite(writers={Paid: write_elsewhere})
+    store.apply(create())
+    before = dump(path)
+    assert unavailable(store).reason == "the other store is away"
+    assert dump(path) == before
+
+
 def test_t6_a_full_database_is_not_the_workflows_fault(open_sqlite: OpenSqlite, path: Path) -> None:
     limit = [1_000_000]
     store = open_sqlite(on_connect=lambda connection: connection.execute(f"PRAGMA max_page_count = {limit[0]}"))
