@@ -1115,6 +1115,23 @@ def test_d8_a_line_carries_plain_fields_and_the_repr_of_others(colour: Colour) -
 
 
 @both_colours
+@pytest.mark.parametrize("delay", [timedelta(0), SECOND], ids=["in the same tick", "in a later tick"])
+@pytest.mark.parametrize("checkpoint", ["step", "tick"])
+def test_d8_a_line_before_a_step_that_is_tried_again_is_emitted_once(
+    colour: Colour, delay: timedelta, checkpoint: str
+) -> None:
+    def program(step: Any) -> Running:
+        step.log("once")
+        yield step.do(
+            "a", lambda attempt: attempt.number // (attempt.number - 1), retry=Retry(max_attempts=2, delay=delay)
+        )
+
+    lab = begin(colour, program, checkpoint=checkpoint)
+    lab.run(until=T0 + MINUTE)
+    assert ["once"] == emitted(lab)
+
+
+@both_colours
 def test_d8_lines_before_an_error_that_ends_the_instance_are_emitted(colour: Colour) -> None:
     def program(step: Any) -> Running:
         yield step.sleep("nap", timedelta(0))
@@ -1249,6 +1266,21 @@ def test_d9_a_checkpoint_in_a_continuation_is_new_work(colour: Colour) -> None:
 
 
 @both_colours
+def test_d9_a_checkpoint_that_was_just_committed_is_new_work(colour: Colour) -> None:
+    def program(step: Any) -> Running:
+        yield step.do("a", one)
+        yield step.do("b", lambda: 1)
+
+    lab = begin(colour, program)
+
+    def commit(plan: Plan) -> Continue:
+        lab.apply(plan)
+        return Continue(lab.next_id("continued"))
+
+    assert Stuck is type(lab.plan(commit=commit).outcome)
+
+
+@both_colours
 @pytest.mark.parametrize("program", [stuck_after(one)], ids=["usage"])
 def test_d9_before_new_work_the_hook_is_deferred(colour: Colour, program: Program) -> None:
     lab = begin(colour, program)
@@ -1337,6 +1369,22 @@ def test_s14_an_interrupt_in_a_body_leaves_the_planner(colour: Colour, careless:
         yield step.do("a", interrupted)
 
     lab = begin(colour, swallows_all(program) if careless else program)
+    with pytest.raises(KeyboardInterrupt):
+        lab.plan()
+
+
+@both_colours
+def test_s14_an_interrupt_in_a_body_that_misused_a_step_leaves_the_planner_too(colour: Colour) -> None:
+    def program(step: Any) -> Running:
+        def interrupted(attempt: Attempt) -> None:
+            try:
+                step.now()
+            finally:
+                raise KeyboardInterrupt
+
+        yield step.do("a", interrupted)
+
+    lab = begin(colour, program)
     with pytest.raises(KeyboardInterrupt):
         lab.plan()
 

@@ -14,7 +14,7 @@ from wfcore.define import workflow
 from wfcore.model import Event
 from wfcore.outcome import Completed, Suspended
 from wfcore.plan import Plan, PutStep
-from wfcore.planner import AsyncStep, Attempt, Continue, Settled, StepCall, call_body, plan_tick
+from wfcore.planner import AsyncStep, Attempt, Continue, Returned, Settled, StepCall, call_body, plan_tick
 from wfcore.planner.interpret import Interpreter
 from wfcore.planner.requests import Branch, Request, Scope
 from wfcore.planner.steps.sleep import Sleep
@@ -243,6 +243,19 @@ def test_p2_records_of_one_tick_are_written_in_the_order_of_settlement(colour: C
     ]
 
 
+@both_colours
+def test_p2_time_never_goes_back(colour: Colour) -> None:
+    elapsed = iter([5 * SECOND, 3 * SECOND])
+
+    def program(step: Any) -> Running:
+        yield step.do("a", lambda attempt: 1)
+        yield step.do("b", lambda attempt: 1)
+
+    lab = begin(colour, program, checkpoint="tick")
+    lab.tick(perform=lambda call: Settled(Returned(1), next(elapsed)))
+    assert [T0 + 5 * SECOND] * 2 == [step.settled_at for step in lab.steps().values()]
+
+
 # -- which of several open waits is settled first
 
 
@@ -269,6 +282,7 @@ NEW = Request(Branch(T0), Scope(), "do", "new", "do:new", Sleep(MINUTE))
         ([asked("sleep:a", T0 + MINUTE), asked("wait_for_event:a")], "sleep:a"),
         ([asked("sleep:a", T0 + 2 * MINUTE), asked("wait_for_event:a")], "wait_for_event:a"),
         ([asked("wait_for_event:a", T0 + MINUTE), asked("sleep:a", T0 + 2 * MINUTE)], "wait_for_event:a"),
+        ([asked("wait_for_event:a", created_at=T0 + 4 * MINUTE), asked("sleep:a", T0 + 3 * MINUTE)], "sleep:a"),
         ([asked("sleep:a", T0, created_at=T0 + 3 * MINUTE), asked("sleep:b", T0 + 2 * MINUTE)], "sleep:b"),
     ],
     ids=[
@@ -280,7 +294,8 @@ NEW = Request(Branch(T0), Scope(), "do", "new", "do:new", Sleep(MINUTE))
         "the event came later",
         "the same instant: the event",
         "a deadline before the event",
-        "not before it was made",
+        "an event not before the wait was made",
+        "a deadline not before the sleep was made",
     ],
 )
 def test_w10_the_first_due_wait_is_settled_first(requests: list[Request], first: str | None) -> None:

@@ -95,7 +95,7 @@ class Replay:
         except Unwind as unwind:
             self.unwound(unwind)
         except BaseException as error:
-            self.end = self.end or Abort(error)
+            self.end = Abort(error)
         if self.end is not None:
             raise Unwind
         self._current = branch
