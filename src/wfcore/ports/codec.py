@@ -26,7 +26,6 @@ class Codec(Protocol):
         Raises:
             CodecError: it cannot handle the type; the path leads to the offending part of it.
         """
-        ...
 
     def encode(self, value: object, type_: Any) -> Payload:
         """Encode a value of that type; the same value gives the same text in every process.
@@ -34,7 +33,6 @@ class Codec(Protocol):
         Raises:
             CodecError: with path, expected and found.
         """
-        ...
 
     def decode(self, payload: Payload, type_: Any) -> Any:
         """Decode a payload to that type, strictly.
@@ -42,7 +40,6 @@ class Codec(Protocol):
         Raises:
             CodecError: with path, expected and found.
         """
-        ...
 
 
 def checked(codec: Codec, value: object, type_: Any) -> Payload:

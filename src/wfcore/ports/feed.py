@@ -40,7 +40,6 @@ class HookFeed(Protocol):
             StoreUnavailableError: transient failure.
             CorruptRecordError: a row cannot be read.
         """
-        ...
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """The earliest ``due_at`` of all hooks that the query admits, due or not; ``None`` if there is none.
@@ -48,4 +47,3 @@ class HookFeed(Protocol):
         Raises:
             StoreUnavailableError: transient failure.
         """
-        ...

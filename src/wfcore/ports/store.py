@@ -39,7 +39,6 @@ class Store(Protocol):
             StoreUnavailableError: transient failure.
             CorruptRecordError: a row cannot be read.
         """
-        ...
 
     def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform the plan's mutations in order if all its preconditions hold, in one transaction (A1 to A13).
@@ -48,7 +47,6 @@ class Store(Protocol):
             StoreUnavailableError: transient failure; whether the plan was committed may be unknown.
             WriteFailedError: a ``Write`` failed; nothing was written.
         """
-        ...
 
 
 @runtime_checkable
@@ -60,4 +58,3 @@ class Listenable(Protocol):
 
         The callback is quick, may be called from any thread, and only a hint: it may come late, twice or not at all.
         """
-        ...
