@@ -34,6 +34,8 @@ class Backoff:
     def left_out(self) -> frozenset[str]:
         """The refs to leave alone now."""
         now = self._runtime.monotonic()
+        # One that was not left out again for so long has found somebody else to run it.
+        self._until = {ref: each for ref, each in self._until.items() if each[0] + LONGEST_SECONDS > now}
         return frozenset(ref for ref, (until, _) in self._until.items() if until > now)
 
     def seconds_left(self) -> float | None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self, final
 
 from wfcore.codec import JSON
-from wfcore.errors import StoreError
+from wfcore.errors import CorruptRecordError, StoreError
 from wfcore.model import FiredHook
 from wfcore.outcome import Ignored
 from wfcore.plan import Applied
@@ -25,6 +25,7 @@ from wfcore.planner import RECOVER_AFTER
 from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
 from wfcore.runner.backoff import Backoff
 from wfcore.runner.observe import Observer
+from wfcore.runner.pool import Pool
 from wfcore.runner.runtime import REAL, Runtime
 from wfcore.runner.tick import StopSignal, run_tick
 from wfcore.workflow import Registry
@@ -84,9 +85,12 @@ class Dispatcher:
         self._runtime = runtime
         self._stop = StopSignal()
         self._changed = threading.Condition()
+        self._running = False
         self._news = False
         self._busy: set[str] = set()
         self._backoff = Backoff(runtime)
+        self._fruitless = 0
+        self._failure: Exception | None = None
         self._fatal: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -100,18 +104,22 @@ class Dispatcher:
 
         Raises:
             BaseException: what a body raised that is not an ``Exception``, such as ``SystemExit`` (rule S14).
-            RuntimeError: the dispatcher was stopped before.
+            RuntimeError: the dispatcher is running already, or was stopped.
         """
+        self._begin()
         self._work(until_idle=False)
 
     def run_until_idle(self) -> None:
         """Handle hooks until none is due, those that become due meanwhile included; time is not waited for.
 
+        An instance that another dispatcher is at work on is left to it.
+
         Raises:
-            StoreError: the store is unavailable.
-            BaseException: as :meth:`run`.
-            RuntimeError: the dispatcher was stopped before.
+            StoreError: the store was unavailable, or holds a row that cannot be read. What else was due is done; the
+                hooks that failed are still there.
+            BaseException, RuntimeError: as :meth:`run`.
         """
+        self._begin()
         self._work(until_idle=True)
 
     def notify(self, ref: str) -> None:
@@ -135,6 +143,7 @@ class Dispatcher:
             self._changed.notify_all()
 
     def __enter__(self) -> Self:
+        self._begin()
         self._thread = threading.Thread(target=self._run_in_thread, name="wfcore-dispatcher", daemon=True)
         self._thread.start()
         return self
@@ -155,11 +164,18 @@ class Dispatcher:
             _log.exception("the dispatcher ended")
             self._fatal = error
 
+    def _begin(self) -> None:
+        with self._changed:
+            if self._stop.requested:
+                raise RuntimeError("this dispatcher was stopped; make a new one")
+            if self._running:
+                raise RuntimeError("this dispatcher is running already; make another one")
+            self._running = True
+            self._failure = None
+
     def _work(self, *, until_idle: bool) -> None:
-        if self._stop.requested:
-            raise RuntimeError("this dispatcher was stopped; make a new one")
         unlisten = self._store.listen(self.notify) if isinstance(self._store, Listenable) else None
-        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="wfcore-tick")
+        pool = Pool(self._concurrency)
         try:
             while self._turn(pool, until_idle=until_idle):
                 pass
@@ -169,56 +185,87 @@ class Dispatcher:
             self.stop(grace=timedelta(0))
             raise
         finally:
-            pool.shutdown(wait=False)
+            pool.close()
+            self._running = False
             if unlisten is not None:
                 unlisten()
         if self._fatal is not None:
-            fatal, self._fatal = self._fatal, None
             self.stop(grace=timedelta(0))
-            raise fatal
+            raise self._fatal
+        if until_idle and self._failure is not None:
+            raise self._failure
 
-    def _turn(self, pool: ThreadPoolExecutor, *, until_idle: bool) -> bool:
+    def _turn(self, pool: Pool, *, until_idle: bool) -> bool:
         """Start what is due, or wait for something to happen; False: that was all."""
-        if self._stop.requested or self._fatal is not None:
-            return False
         with self._changed:
-            self._news = False
-            free = self._concurrency - len(self._busy)
-            exclude = self._backoff.left_out() | self._busy
-        query = DueQuery(limit=max(free, 1), workflow_names=self._registry.names, exclude=exclude)
-        try:
-            fired: Sequence[FiredHook] = self._feed.due(query) if free else ()
-            for each in fired:
-                self._start(pool, each)
-            pause = 0.0 if fired else self._pause(query)
-        except StoreError:
-            if until_idle:
-                raise
-            _log.exception("cannot look for due hooks; trying again")
-            fired, pause = (), self._poll_interval.total_seconds()
-        with self._changed:
-            if until_idle and not fired and not self._busy and not self._news:
+            self._changed.wait_for(lambda: len(self._busy) < self._concurrency or self._must_end())
+            if self._must_end():
                 return False
-            if not self._news and not self._stop.requested:
-                self._changed.wait(pause if len(self._busy) < self._concurrency else None)
+            self._news = False
+            query = DueQuery(
+                limit=self._concurrency - len(self._busy),
+                workflow_names=self._registry.names,
+                exclude=self._backoff.left_out() | self._busy,
+            )
+        fired, pause = self._look(query)
+        for each in fired:
+            self._start(pool, each)
+        with self._changed:
+            if not fired and until_idle and not self._busy and not self._news:
+                return False
+            if not fired:
+                self._changed.wait_for(lambda: self._news or self._must_end(), pause)
         return True
 
-    def _pause(self, query: DueQuery) -> float:
-        """Seconds until there may be something to do that nobody tells of."""
-        next_due_at = self._feed.next_due_at(query)
-        pauses = [self._poll_interval.total_seconds(), self._backoff.seconds_left()]
-        if next_due_at is not None:
-            pauses.append(max(0.0, (next_due_at - self._runtime.now()).total_seconds()))
-        return min(pause for pause in pauses if pause is not None)
+    def _must_end(self) -> bool:
+        return self._stop.requested or self._fatal is not None
 
-    def _start(self, pool: ThreadPoolExecutor, fired: FiredHook) -> None:
+    def _look(self, query: DueQuery) -> tuple[Sequence[FiredHook], float]:
+        """What is due; if nothing is, how many seconds until there may be something that nobody tells of."""
+        try:
+            fired = self._feed.due(query)
+            if fired:
+                self._fruitless = 0
+                return fired, 0.0
+            next_due_at = self._feed.next_due_at(query)
+        except StoreError as error:
+            self._failed(error, query)
+            return (), self._poll_interval.total_seconds()
+        with self._changed:
+            pauses = [self._poll_interval.total_seconds(), self._backoff.seconds_left()]
+        if next_due_at is not None:
+            pauses.append(self._until(next_due_at))
+        return (), min(pause for pause in pauses if pause is not None)
+
+    def _until(self, next_due_at: datetime) -> float:
+        """Seconds; if it has passed by this machine's clock, and not by the store's, a pause that doubles."""
+        seconds = (next_due_at - self._runtime.now()).total_seconds()
+        if seconds > 0:
+            self._fruitless = 0
+            return seconds
+        self._fruitless = min(self._fruitless + 1, 20)
+        return 0.0005 * 2.0**self._fruitless
+
+    def _failed(self, error: StoreError, query: DueQuery) -> None:
+        """Note that due hooks could not be read; leave out the instance of a row that cannot be."""
+        _log.error("cannot look for due hooks, trying again: %s", error)
+        with self._changed:
+            self._failure = self._failure or error
+            ref = error.ref if isinstance(error, CorruptRecordError) else None
+            if ref is not None and ref not in query.exclude:
+                self._backoff.leave_out(ref)
+                self._news = True
+
+    def _start(self, pool: Pool, fired: FiredHook) -> None:
         with self._changed:
             self._busy.add(fired.hook.instance_ref)
-        pool.submit(self._handle, fired)
+        pool.submit(partial(self._handle, fired))
 
     def _handle(self, fired: FiredHook) -> None:
         ref = fired.hook.instance_ref
         got_on = False
+        failure: Exception | None = None
+        fatal: BaseException | None = None
         try:
             report = run_tick(
                 self._store,
@@ -231,15 +278,17 @@ class Dispatcher:
                 runtime=self._runtime,
             )
             got_on = isinstance(report.result, Applied) or not isinstance(report.plan and report.plan.outcome, Ignored)
-        except StoreError:
-            pass  # the report told
-        except Exception:
+        except StoreError as error:  # the report told
+            failure = error
+        except Exception as error:
             _log.exception("a tick of %s failed", ref)
+            failure = error
         except BaseException as error:
-            self._fatal = error
-        finally:
-            with self._changed:
-                (self._backoff.forget if got_on else self._backoff.leave_out)(ref)
-                self._busy.discard(ref)
-                self._news = True
-                self._changed.notify_all()
+            fatal = error
+        with self._changed:
+            (self._backoff.forget if got_on else self._backoff.leave_out)(ref)
+            self._failure = self._failure or failure
+            self._fatal = self._fatal or fatal
+            self._busy.discard(ref)
+            self._news = True
+            self._changed.notify_all()
