@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from wfcore.errors import NonDeterminismError
 from wfcore.model import StepRecord
@@ -20,26 +21,24 @@ class History:
     def __init__(self, ref: str, steps: tuple[StepRecord, ...]) -> None:
         self._ref = ref
         self._unasked = {step.key: step for step in steps}
-        self._settled = [(step.sequence, step) for step in steps if step.sequence is not None]
-        self._settled.sort(key=_sequence, reverse=True)
+        self._settled = [step for step in steps if step.sequence is not None]
+        self._settled.sort(key=attrgetter("sequence"), reverse=True)  # from the end
 
     def ask(self, key: str) -> StepRecord | None:
         """The record of a step that the code asks for now."""
         return self._unasked.pop(key, None)
 
-    def next_settled(self, requests: Mapping[str, Request]) -> tuple[Request, StepRecord] | None:
-        """The next recorded settlement and the open request that it answers; ``None``: history is used up.
+    def next_settled(self, requests: Mapping[str, Request]) -> StepRecord | None:
+        """The next recorded settlement: it answers one of the open requests. ``None``: history is used up.
 
         Raises:
             NonDeterminismError: the code has not asked for the step whose turn it is, or not for all records.
         """
         if self._settled:
-            record = self._settled[-1][1]
-            request = requests.get(record.key)
-            if request is None:
+            record = self._settled[-1]
+            if record.key not in requests:
                 raise self._mismatch(record, requests, "the code does not ask for the step whose turn it is")
-            self._settled.pop()
-            return request, record
+            return self._settled.pop()
         if self._unasked:
             self._refuse_unasked(requests, "the code goes on to something new without asking for a recorded step")
         return None
@@ -51,7 +50,7 @@ class History:
             NonDeterminismError: it was not.
         """
         if self._settled:
-            raise self._mismatch(self._settled[-1][1], {}, "the workflow ends before a recorded step")
+            raise self._mismatch(self._settled[-1], {}, "the workflow ends before a recorded step")
         if self._unasked:
             self._refuse_unasked({}, "the workflow ends before a recorded step")
 
@@ -62,7 +61,3 @@ class History:
         return NonDeterminismError(
             self._ref, record.key, record.sequence, tuple(requests), record.parent_key or "", problem
         )
-
-
-def _sequence(entry: tuple[int, StepRecord]) -> int:
-    return entry[0]

@@ -44,16 +44,18 @@ class Interpreter:
             StepBodyError: the type of a result cannot be resolved.
             CorruptRecordError: the record has a place in the order of settlement, and is not settled.
         """
-        match request.spec:
-            case Do():
-                decision: Decision = self._decide_do(request, request.spec, record, record.created_at)
-            case Sleep():
-                decision = decide_sleep(record)
-            case WaitForEvent():
-                decision = decide_wait(record, request.spec, self.codec.decode)
-            case unreachable:
-                assert_never(unreachable)
-        if isinstance(decision, Return | Raise):
+        spec = request.spec
+        if isinstance(spec, Do):  # not an arm of the match, which is slow: replay asks this for each recorded step
+            decision: Decision = decide_do(record, spec, record.created_at, self._decode)
+        else:
+            match spec:
+                case Sleep():
+                    decision = decide_sleep(record)
+                case WaitForEvent():
+                    decision = decide_wait(record, spec, self.codec.decode)
+                case unreachable:
+                    assert_never(unreachable)
+        if isinstance(decision, (Return, Raise)):
             return decision
         identity = f"{record.instance_ref}, run {record.run_number}, {record.key}"
         raise CorruptRecordError("steps", identity, f"sequence {record.sequence}, but status {record.status}")
@@ -107,7 +109,7 @@ class Interpreter:
         """The body that was asked for first and may run, and as which attempt; ``None``: none may."""
         for request in requests:
             if isinstance(request.spec, Do):
-                decision = self._decide_do(request, request.spec, request.record, now)
+                decision = decide_do(request.record, request.spec, now, self._decode)
                 if isinstance(decision, Run):
                     return request, request.spec, decision.attempt
         return None
@@ -126,7 +128,7 @@ class Interpreter:
                 (rule S16): found before it runs, so that it does not run again and again because of it.
         """
         check_arity(request.key, do.body)
-        self._type(request, do)
+        self._type(request.key, do)
         last = request.record.failure if request.record else None
         key = digest(
             "idempotency", self.instance.ref, self.instance.created_by, str(self.instance.key_run), request.key
@@ -138,17 +140,17 @@ class Interpreter:
         record = request.record or self._blank(request, stamp)
 
         def encode(value: object) -> Payload:
-            return checked(self.codec, value, self._type(request, do))
+            return checked(self.codec, value, self._type(request.key, do))
 
         return settle_do(record, result, do.retry, encode, stamp)
 
-    def _decide_do(self, request: Request, do: Do, record: StepRecord | None, now: datetime) -> Decision:
-        return decide_do(record, now, lambda payload: self.codec.decode(payload, self._type(request, do)))
+    def _decode(self, record: StepRecord, do: Do) -> Any:
+        return self.codec.decode(record.result or "", self._type(record.key, do))
 
-    def _type(self, request: Request, do: Do) -> Any:
+    def _type(self, step_key: str, do: Do) -> Any:
         if do.returns is not attrs.NOTHING:
             return do.returns
-        return result_type(request.key, do.body, self.workflow.local_names)
+        return result_type(step_key, do.body, self.workflow.local_names)
 
     def _blank(self, request: Request, stamp: Stamp) -> StepRecord:
         return request.blank(stamp.now, self.instance.ref, self.instance.run_number, stamp.execution_id)

@@ -32,6 +32,7 @@ from wfcore.planner.steps.do import Do
 
 Drive: TypeAlias = Callable[[Loop], None]
 """Runs the loop to its end, performing bodies and committing checkpoints."""
+_FAULTS = (WorkflowError, CodecError, CorruptRecordError)
 
 
 class Replay:
@@ -72,7 +73,8 @@ class Replay:
 
     def key(self, branch: Branch, scope: Scope, kind: str, name: str) -> str:
         """The next key of that kind and name, counted where it is asked for, in program order (rule K1)."""
-        self.require_current(branch, name)
+        if self._current is not branch or self.end is not None:
+            self.require_current(branch, name)
         try:
             return scope.key(kind, name)
         except WorkflowError as error:
@@ -80,9 +82,10 @@ class Replay:
 
     def request(self, branch: Branch, scope: Scope, kind: StepKind, name: str, spec: Spec) -> Request:
         """A new request; awaiting it hands it to the loop."""
-        request = Request(branch, scope, kind, name, self.key(branch, scope, kind, name), spec)
+        key = self.key(branch, scope, kind, name)
+        request = Request(branch, scope, kind, name, key, spec)
         if branch.coroutine is not None:
-            self._unawaited[request.key] = request
+            self._unawaited[key] = request
         return request
 
     def call(self, request: Request) -> Any:
@@ -91,7 +94,8 @@ class Replay:
         self._current = None
         self._ask(branch, request)
         try:
-            self.drive(self.loop())
+            if self._go_on():
+                self.drive(self.loop())
         except Unwind as unwind:
             self.unwound(unwind)
         except BaseException as error:
@@ -136,14 +140,26 @@ class Replay:
 
     def loop(self) -> Loop:
         """The loop. Ends when the tick has ended, or when it is a ``def`` workflow's turn."""
-        while self.end is None:
-            if self._runnable:
-                branch = self._runnable.popleft()
-                if branch.coroutine is None:
-                    return
-                self._advance(branch, branch.coroutine)
-            else:
-                yield from self._settle()
+        while self._go_on():
+            yield from self._settle()
+
+    def _go_on(self) -> bool:
+        """The loop as far as history reaches. False: the tick has ended, or it is a ``def`` workflow's turn."""
+        try:
+            while self.end is None:
+                if self._runnable:
+                    branch = self._runnable.popleft()
+                    if branch.coroutine is None:
+                        return False
+                    self._advance(branch, branch.coroutine)
+                else:
+                    record = self._history.next_settled(self._open)
+                    if record is None:
+                        return True
+                    self._deliver(record)
+        except _FAULTS as error:
+            self.end = self.end or Fault(error)
+        return False
 
     def close(self) -> None:
         """Let go of a coroutine that has not ended; its ``finally`` blocks can schedule nothing (rule D7)."""
@@ -199,33 +215,31 @@ class Replay:
         if not own or (branch.coroutine is not None and self._unawaited.pop(asked.key, None) is None):
             self.end = Fault(not_a_step(branch, asked))
             return
-        asked.record = self._history.ask(asked.key)
-        if asked.record is None:
+        asked.record = record = self._history.ask(asked.key)
+        if record is None:
             asked.logs = tuple(branch.logs)
             self._fresh.append(asked)
-        else:
+        elif record.sequence is None:
             try:
-                self.interpreter.check(asked, asked.record)
+                self.interpreter.check(asked, record)
             except WorkflowError as error:
                 self.end = Fault(error)
-        branch.logs.clear()
+        if branch.logs:
+            branch.logs.clear()
         self._open[asked.key] = asked
 
     def _settle(self) -> Loop:
+        """Settle something new: a wait that is due, or a body that may run."""
         try:
-            recorded = self._history.next_settled(self._open)
-            if recorded is not None:
-                self._deliver(*recorded)
-            elif not self._settle_due():
+            if not self._settle_due():
                 yield from self._run_body()
-        except (WorkflowError, CodecError, CorruptRecordError) as error:
+        except _FAULTS as error:
             self.end = self.end or Fault(error)
 
-    def _deliver(self, request: Request, record: StepRecord) -> None:
-        answer = self.interpreter.answer(request, record)
-        del self._open[request.key]
+    def _deliver(self, record: StepRecord) -> None:
+        request = self._open.pop(record.key)
         branch = request.branch
-        branch.answer = answer
+        branch.answer = self.interpreter.answer(request, record)
         branch.clock = record.settled_at or branch.clock
         self._runnable.append(branch)
 
@@ -245,7 +259,7 @@ class Replay:
         self.draft.put(settled)
         if event is not None:
             self.draft.consume(event, request.key)
-        self._deliver(request, settled)
+        self._deliver(settled)
         return True
 
     def _run_body(self) -> Loop:
@@ -276,7 +290,7 @@ class Replay:
         self.draft.has_body_result = True
         request.record = record
         if ended:
-            self._deliver(request, record)
+            self._deliver(record)
 
     def _checkpoint(self) -> Loop:
         plan = self.draft.checkpoint(self._manner.recover_after if self._manner.continues else timedelta(0))

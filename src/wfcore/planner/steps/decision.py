@@ -10,7 +10,7 @@ import attrs
 from wfcore.model import Event, StepRecord
 
 
-@attrs.frozen
+@attrs.define  # not frozen: one is made for each recorded step, and frozen objects take twice as long to make
 class Return:
     """The step has settled: its value goes back to workflow code."""
 

@@ -16,7 +16,7 @@ from wfcore.planner.steps.decision import Raise, Return, Run, Stamp, Wait
 from wfcore.retry import Retry
 
 
-@attrs.frozen
+@attrs.define(eq=False)  # not frozen: one is made for each step call, and frozen objects take thrice as long to make
 class Do:
     """What workflow code asks for.
 
@@ -32,13 +32,13 @@ class Do:
 
 
 def decide_do(
-    record: StepRecord | None, now: datetime, decode: Callable[[Payload], Any]
+    record: StepRecord | None, do: Do, now: datetime, decode: Callable[[StepRecord, Do], Any]
 ) -> Return | Raise | Run | Wait:
     """What a record says: its result, its failure, wait for the next attempt, or run the body (rules S1 to S4)."""
     if record is None:
         return Run(1)
     if record.status == "completed":
-        return Return(decode(record.result or ""))
+        return Return(decode(record, do))
     if record.status == "errored" and record.failure is not None:
         return Raise(StepFailedError(record.key, record.failure.without_traceback()))
     if record.next_retry_at is not None and record.next_retry_at > now:
