@@ -82,10 +82,9 @@ class Replay:
 
     def request(self, branch: Branch, scope: Scope, kind: StepKind, name: str, spec: Spec) -> Request:
         """A new request; awaiting it hands it to the loop."""
-        key = self.key(branch, scope, kind, name)
-        request = Request(branch, scope, kind, name, key, spec)
+        request = Request(branch, scope, kind, name, self.key(branch, scope, kind, name), spec)
         if branch.coroutine is not None:
-            self._unawaited[key] = request
+            self._unawaited[request.key] = request
         return request
 
     def call(self, request: Request) -> Any:
@@ -152,13 +151,12 @@ class Replay:
                     if branch.coroutine is None:
                         return False
                     self._advance(branch, branch.coroutine)
-                else:
-                    record = self._history.next_settled(self._open)
-                    if record is None:
-                        return True
+                elif (record := self._history.next_settled(self._open)) is not None:
                     self._deliver(record)
+                else:
+                    return True
         except _FAULTS as error:
-            self.end = self.end or Fault(error)
+            self.end = Fault(error)
         return False
 
     def close(self) -> None:
@@ -224,12 +222,10 @@ class Replay:
                 self.interpreter.check(asked, record)
             except WorkflowError as error:
                 self.end = Fault(error)
-        if branch.logs:
-            branch.logs.clear()
+        branch.logs.clear()
         self._open[asked.key] = asked
 
     def _settle(self) -> Loop:
-        """Settle something new: a wait that is due, or a body that may run."""
         try:
             if not self._settle_due():
                 yield from self._run_body()
