@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from wfcore import Failure, NonRetryableError
-from wfcore.failure import TRACEBACK_LIMIT, class_name, failure_of, is_plain
+from wfcore.failure import MESSAGE_LIMIT, TRACEBACK_LIMIT, class_name, failure_of, is_plain
 
 
 class CardError(NonRetryableError):
@@ -223,3 +223,22 @@ class Text(str):
 def test_plain_json_is_exact(value: object, expected: bool) -> None:
     """S15."""
     assert expected == is_plain(value)
+
+
+def test_details_are_a_copy() -> None:
+    mine: dict[str, Any] = {"tries": [1]}
+    failure = failure_of(NonRetryableError("no", details=mine))
+    mine["tries"].append(2)
+    assert {"tries": [1]} == failure.details
+
+
+def test_details_that_no_store_could_write_become_text() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    found = [failure_of(NonRetryableError("no", details=details)).details for details in (deep, 10**5_000)]
+    assert [str, str] == [type(details) for details in found]
+
+
+def test_a_message_is_capped() -> None:
+    assert "x" * MESSAGE_LIMIT == failure_of(ValueError("x" * 1_000_000)).message

@@ -110,9 +110,9 @@ def test_full_jitter_spreads_over_the_whole_delay() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_attempts": 0}, "Retry(max_attempts=0): must be an int of at least 1"),
-        ({"max_attempts": True}, "Retry(max_attempts=True): must be an int of at least 1"),
-        ({"max_attempts": 2.0}, "Retry(max_attempts=2.0): must be an int of at least 1"),
+        ({"max_attempts": 0}, "Retry(max_attempts=0): must be an int from 1 to 2147483647"),
+        ({"max_attempts": True}, "Retry(max_attempts=True): must be an int from 1 to 2147483647"),
+        ({"max_attempts": 2.0}, "Retry(max_attempts=2.0): must be an int from 1 to 2147483647"),
         ({"delay": 5}, "Retry(delay=5): must be a timedelta that is not negative"),
         ({"delay": None}, "Retry(delay=None): must be a timedelta that is not negative"),
         ({"delay": -SECOND}, f"Retry(delay={-SECOND!r}): must be a timedelta that is not negative"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import json
 import math
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,8 @@ import attrs
 
 TRACEBACK_LIMIT = 8_192
 """Characters of a traceback that are kept; the oldest frames are cut first."""
+MESSAGE_LIMIT = 8_192
+"""Characters of an exception's text that are kept."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,14 +86,15 @@ def is_plain(value: object) -> bool:
 def _details(error: BaseException) -> Any:
     try:
         details = getattr(error, "details", None)
-        return details if is_plain(details) else repr(details)
-    except Exception as broken:  # a property or a __repr__ that raises, or a list that holds itself
+        # A copy, and proof that a store can write it: the body may go on to change its own, or it may be too deep.
+        return json.loads(json.dumps(details, allow_nan=False)) if is_plain(details) else repr(details)
+    except Exception as broken:  # a property or a __repr__ that raises, a list that holds itself
         return f"<details of the exception raised {type(broken).__name__}>"
 
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return str(error)[:MESSAGE_LIMIT]
     except Exception as broken:  # an exception whose __str__ raises must still be recorded
         return f"<str() of the exception raised {type(broken).__name__}>"
 

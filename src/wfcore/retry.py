@@ -12,11 +12,13 @@ from wfcore.keys import digest
 Backoff: TypeAlias = Literal["constant", "linear", "exponential"]
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST = timedelta(days=36_500)
+MAX_ATTEMPTS = 2**31 - 1
+"""What every database can store in an integer column."""
 
 
 def _positive(_retry: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"Retry({attribute.name}={value!r}): must be an int of at least 1")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_ATTEMPTS:
+        raise ValueError(f"Retry({attribute.name}={value!r}): must be an int from 1 to {MAX_ATTEMPTS}")
 
 
 def _duration(_retry: object, attribute: attrs.Attribute[timedelta], value: object) -> None:
@@ -48,7 +50,7 @@ class Retry:
     """How often and how fast a failed step is tried again (rule S8).
 
     Attributes:
-        max_attempts: all attempts, the first included (>= 1).
+        max_attempts: all attempts, the first included (1 to 2,147,483,647).
         delay: the pause after the first failed attempt.
         backoff: after attempt n: ``delay``, ``delay * n`` or ``delay * 2 ** (n - 1)``.
         max_delay: cap of the pause, or ``None``. (No pause is longer than 36,500 days.)
