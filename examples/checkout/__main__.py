@@ -79,13 +79,19 @@ def status(db: Path) -> int:
     return 1 if any(finding.problems for finding in findings) else 0
 
 
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples.checkout", description="An order shop on wfcore.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     one = commands.add_parser("demo", help="orders, a worker that is killed again and again, and the proof")
     one.add_argument("--dir", type=Path, help="keep the files in this directory")
-    one.add_argument("--orders", type=int, metavar="N", help="only the first N orders")
+    one.add_argument("--orders", type=_count, metavar="N", help="only the first N orders")
     one.add_argument("--kills", type=int, default=3, metavar="N", help="how often to kill the worker (default: 3)")
     one.add_argument("--sabotage", choices=sorted(SABOTAGE), help="damage the files first: the proof has to notice")
 
@@ -100,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--db", type=Path, default=Path("shop.db"), help="the shop's file (default: shop.db)")
         one.add_argument("--parent", type=int, help=argparse.SUPPRESS)
         if name == "load":
-            one.add_argument("--orders", type=int, metavar="N", help="only the first N orders")
+            one.add_argument("--orders", type=_count, metavar="N", help="only the first N orders")
             one.add_argument("--pause", type=float, default=0.0, metavar="SECONDS", help="between two orders")
     return parser
 

@@ -74,7 +74,8 @@ class Stage:
 def play(db: Path, orders: list[Order], kills: int, sabotaged: str | None) -> bool:
     """Play the demo; whether every claim was proved."""
     with open_app(db) as app, _stage(app) as stage:
-        loader = stage.start("load", "--orders", str(len(orders)), "--pause", str(SECONDS_BETWEEN_ORDERS))
+        pause = SECONDS_BETWEEN_ORDERS * max(1.0, kills / len(TARGETS))  # who kills more wants more to kill
+        loader = stage.start("load", "--orders", str(len(orders)), "--pause", str(pause))
         worker, approver = stage.start("worker"), stage.start("approve")
         stage.say(f"{len(orders)} orders begin to arrive; worker {worker.pid}, approver {approver.pid}")
         cut: list[Run] = []
@@ -116,16 +117,17 @@ def _stage(app: App) -> Iterator[Stage]:
 def _kill(stage: Stage, worker: subprocess.Popen[bytes], targets: tuple[str, ...], orders: int) -> list[Run]:
     """Kill the worker in the middle of its work; the bodies that it had begun, and whose end will never be stored."""
     app, pid = stage.app, worker.pid
-    stage.until("a first body", lambda: any(run.pid == pid for run in read_journal(app.files)))
+    stage.until(
+        "a first body", lambda: any(run.pid == pid for run in read_journal(app.files)) or _all_ended(app, orders)
+    )
     not_before = time.monotonic() + min(SECONDS_TO_WORK, orders * SECONDS_BETWEEN_ORDERS)
 
     def at_a_bad_moment() -> bool:
-        if time.monotonic() < not_before:
-            return False
         if _all_ended(app, orders):
             raise DemoFailed("all orders have ended, and the worker was not killed as often as it was to be")
         aiming = time.monotonic() < not_before + SECONDS_TO_AIM
-        return any(run.step in targets or not aiming for run in _in_flight(app, pid))
+        in_flight = _in_flight(app, pid) if time.monotonic() > not_before else []
+        return any(run.step in targets or not aiming for run in in_flight)
 
     stage.until("a body in flight", at_a_bad_moment)
     worker.kill()
