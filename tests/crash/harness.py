@@ -5,7 +5,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from tests.crash.lanes import LANES, Lane, prepare
-from tests.crash.shop import CHECKOUT, RECORDS, RECOVER_AFTER, REGISTRY, WRITERS, expected
+from tests.crash.shop import CHECKOUT, CONCURRENCY, DISPATCHERS, RECORDS, RECOVER_AFTER, REGISTRY, WRITERS, expected
 from tests.stores.dump import plainly, world_in
 from wfadapters.sqlite import SqliteStore
 from wfcore import Client, Dispatcher
@@ -32,6 +33,8 @@ class Summary:
         early: those that had not opened the file yet.
         acknowledged: what they were told is done.
         ahead: plans that were wholly there, and not acknowledged yet.
+        bodies: step bodies that were begun.
+        lost: bodies whose result lost against another dispatcher's.
         violations: what must not be.
     """
 
@@ -39,12 +42,15 @@ class Summary:
     early: int = 0
     acknowledged: int = 0
     ahead: int = 0
+    bodies: int = 0
+    lost: int = 0
     violations: list[str] = attrs.field(factory=list)
 
     def __str__(self) -> str:
         counts = f"{self.kills} kills ({self.early} before the file was open), {self.acknowledged} acknowledgements"
         verdict = "\n".join(self.violations) or "nothing was lost, doubled or half-written"
-        return f"{counts}, {self.ahead} plans done but not acknowledged\n{verdict}"
+        bodies = f"{self.bodies} bodies run, {self.lost} of them in vain beside another dispatcher"
+        return f"{counts}, {self.ahead} plans done but not acknowledged, {bodies}\n{verdict}"
 
 
 def kill_plans(cycles: int, seed: int, folder: Path, summary: Summary) -> None:
@@ -95,16 +101,33 @@ def kill_workflows(cycles: int, seed: int, folder: Path, summary: Summary) -> No
         path = folder / f"workflows-{first}.db"
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(RECORDS)
-        done: set[tuple[str, ...]] = {("sent", "-1")}
+        done: Counter[tuple[str, ...]] = Counter([("sent", "-1")])
         for life in range(first, min(first + LIVES, cycles)):
             begin = max(int(number) for what, number, *_ in done if what == "sent") + 1
             done.update(killed("workflows", path, begin, [], chance, summary))
-            problems = list(_broken(path, done))
+            problems = [*_broken(path, done), *_repeated(path, done, life + 1 - first)]
             summary.violations += [f"seed {seed}, cycle {life}: {problem}" for problem in problems]
         summary.violations += [f"seed {seed}, after cycle {first}: {problem}" for problem in _unfinished(path, done)]
+        summary.bodies += sum(count for (what, *_), count in done.items() if what == "body")
+        summary.lost += _lost(done)
 
 
-def _broken(path: Path, done: set[tuple[str, ...]]) -> Iterator[str]:
+def _repeated(path: Path, done: Counter[tuple[str, ...]], kills: int) -> Iterator[str]:
+    """Versions with two commits; bodies that ran more often than commits, lost races and kills explain."""
+    yield from (f"two commits of {line}" for line, count in done.items() if line[0] == "version" and count > 1)
+    with closing(sqlite3.connect(path)) as connection:
+        (attempts,) = connection.execute("SELECT coalesce(sum(attempts), 0) FROM wfcore_steps").fetchone()
+    bodies = sum(count for (what, *_), count in done.items() if what == "body")
+    explained = attempts + _lost(done) + kills * CONCURRENCY * DISPATCHERS
+    if bodies > explained:
+        yield f"{bodies} bodies were run, {explained} at most are explained"
+
+
+def _lost(done: Counter[tuple[str, ...]]) -> int:
+    return sum(int(number) * count for (what, number, *_), count in done.items() if what == "lost")
+
+
+def _broken(path: Path, done: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """What was acknowledged and is not there; users' rows without their step, or steps without their row."""
     with SqliteStore(path, on_connect=prepare), closing(sqlite3.connect(path)) as connection:
         world = world_in(connection)
@@ -131,7 +154,7 @@ def _broken(path: Path, done: set[tuple[str, ...]]) -> Iterator[str]:
         yield f"steps and the users' rows differ: {set(steps) ^ set(records)}"
 
 
-def _unfinished(path: Path, done: set[tuple[str, ...]]) -> Iterator[str]:
+def _unfinished(path: Path, done: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """Let everything come to its end, undisturbed."""
     numbers = sorted(int(number) for what, number, *_ in done if what == "sent" and number != "-1")
     with SqliteStore(path, writers=WRITERS) as store:

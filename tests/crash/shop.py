@@ -12,6 +12,9 @@ from wfcore import Attempt, EventType, Registry, Retry, Step, workflow
 Approved = EventType("approved", str)
 EVENT_ID = "approval"
 RECOVER_AFTER = timedelta(milliseconds=100)
+CONCURRENCY = 3
+"""Ticks at once of each of the two dispatchers in a process."""
+DISPATCHERS = 2
 RECORDS = "CREATE TABLE IF NOT EXISTS records (number INTEGER, step TEXT, PRIMARY KEY (number, step))"
 
 
@@ -30,7 +33,12 @@ def write_record(connection: sqlite3.Connection, record: Record) -> None:
 WRITERS: dict[type, Callable[[sqlite3.Connection, Record], None]] = {Record: write_record}
 
 
+def on_body(number: int, name: str) -> None:
+    """Called at the beginning of each body; a worker puts something of its own here."""
+
+
 def record(number: int, name: str, attempt: Attempt) -> str:
+    on_body(number, name)
     attempt.write(Record(number, name))
     if number % 3 == 0 and attempt.number == 1:
         raise ConnectionError("the gateway is away")

@@ -6,12 +6,15 @@ It writes a line to its standard output for everything that it was told is done,
 import itertools
 import os
 import sys
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from tests.crash import shop
 from tests.crash.lanes import Lane, prepare
-from tests.crash.shop import CHECKOUT, EVENT_ID, RECOVER_AFTER, REGISTRY, WRITERS, Approved
+from tests.crash.shop import CHECKOUT, CONCURRENCY, EVENT_ID, RECOVER_AFTER, REGISTRY, WRITERS, Approved
 from wfadapters.sqlite import SqliteStore
 from wfcore import Applied, Client, Dispatcher, Handle, PutInstance, TickReport
 
@@ -44,12 +47,19 @@ def _run(lane: Lane, store: SqliteStore) -> None:
 
 
 def run_workflows(path: Path, first: int) -> None:
+    """Two dispatchers, each with connections of its own, get into each other's way all the time."""
     say("ready")
-    with SqliteStore(path, on_connect=prepare, writers=WRITERS) as store:
+    shop.on_body = lambda number, name: say(f"body {number} {name}")
+    settings: Mapping[str, Any] = {"concurrency": CONCURRENCY, "recover_after": RECOVER_AFTER, "observer": _tell}
+    with (
+        SqliteStore(path, on_connect=prepare, writers=WRITERS) as store,
+        SqliteStore(path, on_connect=prepare, writers=WRITERS) as other,
+    ):
         say("open")
         client = Client(store, REGISTRY)
         started: list[tuple[int, Handle[str]]] = []
-        with Dispatcher(store, REGISTRY, concurrency=4, recover_after=RECOVER_AFTER, observer=_tell):
+        rival = Dispatcher(other, REGISTRY, poll_interval=timedelta(milliseconds=2), **settings)
+        with Dispatcher(store, REGISTRY, **settings), rival:
             for number in itertools.count(first):
                 handle = client.create(CHECKOUT, number, id=str(number), on_conflict="return_existing")
                 say(f"created {number}")
@@ -63,6 +73,9 @@ def run_workflows(path: Path, first: int) -> None:
 
 
 def _tell(report: TickReport) -> None:
+    lost = report.conflicts + (report.error is not None)
+    if lost and report.bodies:
+        say(f"lost {lost}")
     if isinstance(report.result, Applied) and report.plan is not None:
         for mutation in report.plan.mutations:
             if isinstance(mutation, PutInstance):
