@@ -54,6 +54,8 @@ def check_arity(step_key: str, body: Callable[..., Any]) -> None:
     """
     if not callable(body):
         raise StepBodyError(step_key, f"the body {body!r} is not callable", "pass a function that takes the attempt")
+    if _plainly_takes_one(body):
+        return
     try:
         signature = inspect.signature(body)
     except (TypeError, ValueError):
@@ -66,6 +68,17 @@ def check_arity(step_key: str, body: Callable[..., Any]) -> None:
             f"a body is called with exactly one argument, the attempt; this one takes {signature}",
             "write 'lambda attempt: ...' or 'def body(attempt): ...'; bind other arguments with functools.partial",
         ) from None
+
+
+def _plainly_takes_one(body: Any) -> bool:
+    """Whether that shows at a glance; ``False``: ask for the signature, which takes its time."""
+    given = 1
+    if type(body) is functools.partial and not body.keywords:
+        given += len(body.args)
+        body = body.func
+    if type(body) is not types.FunctionType or body.__dict__:  # what wraps another function says so there
+        return False
+    return body.__code__.co_argcount == given and not body.__code__.co_kwonlyargcount
 
 
 def closure_of(function: Any) -> dict[str, Any]:

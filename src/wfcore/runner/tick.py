@@ -160,7 +160,7 @@ class _Run:
         self._stop = stop
         self._runtime = runtime
         self._ref = fired.hook.instance_ref
-        self._mine: frozenset[str] = frozenset()
+        self._mine: set[str] = set()
         self._seen: frozenset[str] = frozenset()
         self._retrieved_at = 0.0
         self._halt: Conflict | Refused | StoreError | Literal["unseen hook", "stopped"] | None = None
@@ -185,7 +185,7 @@ class _Run:
                     self._fired,
                     self._registry,
                     execution_id=self._runtime.new_id(),
-                    mine=self._mine,
+                    mine=frozenset(self._mine),
                     perform=outside.of(self._perform),
                     commit=outside.of(self._commit),
                     codec=self._codec,
@@ -234,7 +234,7 @@ class _Run:
         self.body_duration += self._runtime.since(began)
         if self._stop.abandoned:
             raise Abandoned
-        return attrs.evolve(settled, elapsed=self._runtime.since(self._retrieved_at))
+        return Settled(settled.result, self._runtime.since(self._retrieved_at))
 
     def _commit(self, plan: Plan) -> Continue | Stop:
         """Commit a checkpoint, and go on unless something says otherwise (rule O6)."""
@@ -264,7 +264,7 @@ class _Run:
             self._halt = answer
             return None
         if answer is not None:
-            self._mine |= {plan.execution_id}
+            self._mine.add(plan.execution_id)
             emit(plan)
         return answer
 

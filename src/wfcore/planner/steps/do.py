@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import attrs
@@ -57,40 +58,33 @@ def settle_do(
 
     ``record`` is the one before the attempt (blank on the first visit). ``encode`` refuses what could not be decoded.
     """
-    ended = attrs.evolve(
+    ended = partial(
+        attrs.evolve,
         record,
         attempts=record.attempts + 1,
         max_attempts=retry.max_attempts,
         next_retry_at=None,
         execution_id=stamp.execution_id,
     )
-    error: Exception
+    settled = partial(ended, sequence=stamp.sequence, settled_at=stamp.now)
     if isinstance(result, Returned):
         try:
             payload = encode(result.value)
         except CodecError as refused:
-            return _errored(ended, refused, stamp)
-        return attrs.evolve(
-            ended, status="completed", result=payload, failure=None, sequence=stamp.sequence, settled_at=stamp.now
-        )
+            return settled(status="errored", failure=failure_of(refused))
+        return settled(status="completed", result=payload, failure=None)
     error = result.error
     final = isinstance(error, (NonRetryableError, *retry.give_up_on))
-    if final or ended.attempts >= retry.max_attempts:
-        return _errored(ended, error, stamp)
-    delay = _pause(ended, error, retry)
-    return attrs.evolve(ended, status="waiting", failure=failure_of(error), next_retry_at=_after(stamp.now, delay))
+    if final or record.attempts + 1 >= retry.max_attempts:
+        return settled(status="errored", failure=failure_of(error))
+    next_retry_at = _after(stamp.now, _pause(record, error, retry))
+    return ended(status="waiting", failure=failure_of(error), next_retry_at=next_retry_at)
 
 
-def _errored(ended: StepRecord, error: Exception, stamp: Stamp) -> StepRecord:
-    return attrs.evolve(
-        ended, status="errored", failure=failure_of(error), sequence=stamp.sequence, settled_at=stamp.now
-    )
-
-
-def _pause(ended: StepRecord, error: Exception, retry: Retry) -> timedelta:
+def _pause(record: StepRecord, error: Exception, retry: Retry) -> timedelta:
     if isinstance(error, RetryAfterError):
         return error.delay
-    return retry.delay_after(ended.attempts, ended.instance_ref, str(ended.run_number), ended.key)
+    return retry.delay_after(record.attempts + 1, record.instance_ref, str(record.run_number), record.key)
 
 
 def _after(now: datetime, delay: timedelta) -> datetime:
