@@ -124,7 +124,7 @@ class Workflow(Generic[P_contra, R_co]):
         Raises:
             UnknownEventTypeError: the workflow lists its event types, and this is none of them.
         """
-        name = event if isinstance(event, str) else event.name
+        name = check_id(event, "event type") if isinstance(event, str) else event.name
         if self.events is not None and name not in self.events:
             raise UnknownEventTypeError(self.name, name, tuple(self.events))
         if isinstance(event, str):

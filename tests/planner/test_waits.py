@@ -1,6 +1,7 @@
 """``sleep``, ``sleep_until``, ``wait_for_event``: rules W1 to W8, W11 to W13, in both colours."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -14,6 +15,7 @@ from wfcore.errors import (
     EventTimeoutError,
     NonDeterminismError,
     StepFailedError,
+    StepNameError,
     StepUsageError,
     UnknownEventTypeError,
 )
@@ -645,3 +647,15 @@ def test_w13_a_settled_wait_may_not_lose_the_type_that_it_took(colour: Colour) -
     with pytest.raises(CodecError) as caught:
         lab.plan()
     assert ("$.type", "one of ['b']", "'a'") == (caught.value.path, caught.value.expected, caught.value.found)
+
+
+def test_k4_a_type_given_as_text_is_a_name_like_any_other(colour: Colour) -> None:
+    def program(step: Any) -> Running:
+        with suppress(Exception):
+            yield step.wait_for_event("w", "a#b")
+
+    lab = begin(colour, program)
+    with pytest.raises(StepNameError, match="event type 'a#b'"):
+        lab.plan()
+    with pytest.raises(StepNameError, match="event type 'a#b'"):
+        lab.send("a#b")

@@ -16,7 +16,6 @@ from wfcore.errors import (
     IllegalTransitionError,
     InstanceExistsError,
     InstanceNotFoundError,
-    WfcoreError,
     WriteFailedError,
 )
 from wfcore.failure import failure_of
@@ -150,7 +149,7 @@ def plan_send_event(  # noqa: PLR0913 - as plan_tick
     return Plan(ref, execution_id, (Exists(ref),), (AddEvent(sent), AddHook(hook)), EventSent(event_id))
 
 
-def plan_defer(snapshot: Snapshot, fired: FiredHook, error: WfcoreError, *, execution_id: str) -> Plan:
+def plan_defer(snapshot: Snapshot, fired: FiredHook, error: Exception, *, execution_id: str) -> Plan:
     """Put off the hook of a tick that failed for a reason that is not the workflow's (rules G10, D3, R1).
 
     The *snapshot's* row of the hook is put back with one attempt more, the error's text and a later time, without a

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
+from wfcore.errors import WfcoreError
 from wfcore.keys import parse_ref
 from wfcore.model import FiredHook
 from wfcore.plan import Applied, Conflict, Plan
@@ -53,7 +54,8 @@ def tell(observer: Observer | None, report: TickReport) -> None:
     """Log a tick and hand its report to the observer."""
     ref = report.fired.hook.instance_ref
     if report.error is not None:
-        _log.warning("tick of %s failed: %s: %s", ref, type(report.error).__name__, report.error)
+        unexpected = None if isinstance(report.error, WfcoreError) else report.error
+        _log.warning("tick of %s failed: %s: %s", ref, type(report.error).__name__, report.error, exc_info=unexpected)
     else:
         outcome = "nothing" if report.plan is None else type(report.plan.outcome).__name__
         _log.debug("tick of %s: %s (%d bodies, %d conflicts)", ref, outcome, report.bodies, report.conflicts)

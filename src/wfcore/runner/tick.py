@@ -15,12 +15,8 @@ import attrs
 
 from wfcore.codec import JSON
 from wfcore.errors import (
-    CodecError,
     ContentionError,
-    CorruptRecordError,
     StoreError,
-    WfcoreError,
-    WorkflowError,
     WriteFailedError,
 )
 from wfcore.keys import timer_id
@@ -191,11 +187,11 @@ class _Run:
                     codec=self._codec,
                     recover_after=self._recover_after,
                 )
-        except (WorkflowError, CodecError, CorruptRecordError) as error:
+            if self._halt is None:
+                self._apply(plan)
+        except Exception as error:  # the author's; anything else is a bug of ours, and the hook should tell of it
             self._defer(snapshot, error)
             return True
-        if self._halt is None:
-            self._apply(plan)
         return self._conclude()
 
     def _conclude(self) -> bool:
@@ -284,7 +280,7 @@ class _Run:
         finally:
             self.store_duration += self._runtime.since(began)
 
-    def _defer(self, snapshot: Snapshot, error: WfcoreError) -> None:
+    def _defer(self, snapshot: Snapshot, error: Exception) -> None:
         """Put the hook off; if another writer is faster, it is as well off without (rule R1)."""
         self.error = error
         self._write(plan_defer(snapshot, self._fired, error, execution_id=self._runtime.new_id()))
