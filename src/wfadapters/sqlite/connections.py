@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import attrs
 
 from wfadapters.sqlite.faults import explained, primary_code
-from wfcore.errors import StoreError, StoreUnavailableError
+from wfcore.errors import CorruptRecordError, StoreError, StoreUnavailableError
 
 _RETRY_EVERY = 0.005
 
@@ -51,9 +51,17 @@ class Connections:
                 cursor = self._open()
             try:
                 yield cursor
+            except CorruptRecordError:
+                # The connection is as good as before. Closing the file's last one would lock others out for a moment.
+                cursor.connection.rollback()
+                self._take_back(cursor)
+                raise
             except BaseException:
                 cursor.connection.close()
                 raise
+        self._take_back(cursor)
+
+    def _take_back(self, cursor: sqlite3.Cursor) -> None:
         self._idle.append(cursor)
         if self._closed:  # meanwhile
             self.close()
