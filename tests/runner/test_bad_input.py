@@ -337,7 +337,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(path, timeout=NO_TIME, synchronous="OFF") as opened:
+    with SqliteStore(path, synchronous="OFF") as opened:
         yield opened
 
 
@@ -383,10 +383,10 @@ def test_a_corrupt_payload_defers_the_hook(store: SqliteStore, path: Path) -> No
     assert (hook.attempts, hook.last_error) == (1, f"CodecError: {reports[0].error}")
 
 
-def test_a_locked_database_says_who_holds_it(store: SqliteStore, path: Path) -> None:
-    handle = create(store)
-    before = world(store, handle.ref)
-    with connected(path) as holder:
+def test_a_locked_database_says_who_holds_it(path: Path) -> None:
+    with connected(path) as holder, SqliteStore(path, timeout=NO_TIME, synchronous="OFF") as store:
+        handle = create(store)
+        before = world(store, handle.ref)
         holder.execute("BEGIN IMMEDIATE")
         for command in (
             lambda: Client(store, Registry([corrected])).create(corrected, id="2"),
@@ -400,9 +400,9 @@ def test_a_locked_database_says_who_holds_it(store: SqliteStore, path: Path) -> 
                 "database: end its transaction, or set a longer timeout"
             )
         holder.execute("ROLLBACK")
-    assert world(store, handle.ref, "w#2") == before
-    Dispatcher(store, Registry([corrected])).run_until_idle()
-    assert handle.result() == "done"
+        assert world(store, handle.ref, "w#2") == before
+        Dispatcher(store, Registry([corrected])).run_until_idle()
+        assert handle.result() == "done"
 
 
 def test_a_read_only_database_says_what_to_make_writable(path: Path) -> None:

@@ -275,7 +275,7 @@ def test_run_until_idle_tells_of_an_error_that_nobody_expects(
     store = Watched(MemoryStore(machine.clock))
     registry = Registry([waits])
     handle = Client(store, registry).create(waits)
-    store.when("before", "apply", 1, broken)
+    store.always["before", "apply"] = broken
     with pytest.raises(ZeroDivisionError):
         Dispatcher(store, registry, runtime=machine.runtime).run_until_idle()
     assert handle.status() == "active"

@@ -506,12 +506,37 @@ def test_t6_a_store_that_fails_at_the_end_of_a_failed_write_keeps_the_hook(
     assert [hook.id for hook in desk.snapshot.hooks] == [timer_id(desk.ref)]
 
 
-def test_an_error_that_nobody_expects_is_in_the_report() -> None:
-    def broken() -> None:
-        raise ZeroDivisionError
+def broken() -> None:
+    raise ZeroDivisionError("unexpected")
 
+
+def test_an_error_that_nobody_expects_defers_the_hook_and_is_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk.of(as_async_def(three_steps))
+    desk.store.when("before", "apply", 1, broken)
+    report = desk.tick()
+    (hook,) = desk.snapshot.hooks
+    assert isinstance(report.error, ZeroDivisionError)
+    assert (hook.attempts, hook.due_at, hook.last_error) == (1, T0 + SECOND, "ZeroDivisionError: unexpected")
+    assert "in broken" in caplog.text
+
+
+def test_an_error_that_nobody_expects_after_a_checkpoint_leaves_the_hook_as_it_is() -> None:
+    """What was committed meanwhile is not the snapshot's any more."""
     desk = Desk.of(as_async_def(three_steps))
     desk.store.when("before", "apply", 2, broken)
+    report = desk.tick()
+    (hook,) = desk.snapshot.hooks
+    assert isinstance(report.error, ZeroDivisionError)
+    assert isinstance(report.result, Conflict)
+    assert (hook.attempts, hook.due_at) == (0, T0 + 10 * SECOND)
+    desk.machine.advance(10)
+    desk.tick()
+    assert desk.handle.result() is None
+
+
+def test_an_error_that_nobody_expects_reaches_the_caller_if_it_cannot_be_stored() -> None:
+    desk = Desk.of(as_async_def(three_steps))
+    desk.store.always["before", "apply"] = broken
     with pytest.raises(ZeroDivisionError):
         desk.tick()
     (report,) = desk.reports
