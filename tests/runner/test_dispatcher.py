@@ -885,6 +885,18 @@ def test_a_body_that_never_ends_does_not_keep_the_process() -> None:
 # ---- arguments
 
 
+def test_timedelta_max_is_for_ever(inner: AnyStore) -> None:
+    for_ever = timedelta.max
+    client = Client(inner, Registry([waits]), poll_interval=for_ever)
+    dispatcher = Dispatcher(inner, Registry([waits]), poll_interval=for_ever)
+    with running(dispatcher) as future:
+        handle = client.create(waits)
+        handle.send_event("go", 7)
+        assert handle.result(timeout=for_ever) == 7
+        dispatcher.stop(grace=for_ever)
+        future.result(WAIT)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

@@ -742,6 +742,15 @@ def test_the_time_does_not_go_back_after_a_conflict_or_in_a_continuation() -> No
     assert settled[1] >= T0 + timedelta(seconds=60)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_ticks_time_is_never_ahead_of_the_stores_clock(when: Any) -> None:
+    """Or a deadline would be over early, and an instance that is due now would not be due yet."""
+    desk = Desk.of(as_async_def(three_steps))
+    desk.store.always[when, "retrieve"] = lambda: desk.machine.advance(0.5)
+    desk.tick()
+    assert desk.instance.updated_at <= desk.machine.now
+
+
 # ---- D8: log lines
 
 

@@ -13,7 +13,7 @@ from wfcore.errors import ContentionError, InstanceNotFoundError, StoreUnavailab
 from wfcore.model import Instance, Snapshot
 from wfcore.plan import Conflict, Plan
 from wfcore.ports import Codec, Listenable, Store
-from wfcore.runner.runtime import Runtime
+from wfcore.runner.runtime import Runtime, patience
 
 MAX_TRIES = 10
 """How often a command is planned again after conflicts before ``ContentionError``."""
@@ -93,7 +93,7 @@ class Commander:
     def wait(self, ref: str, is_over: Callable[[Instance], bool], timeout: timedelta | None) -> Instance:
         """The instance once ``is_over`` says so, or as it is after ``timeout`` (``None``: wait without limit)."""
         began = self.runtime.monotonic()
-        poll = self.poll_interval.total_seconds()
+        poll = patience(self.poll_interval)
         changed = threading.Event()
         stop = _listen(self.store, ref, changed)
         try:

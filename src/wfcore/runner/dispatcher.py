@@ -26,7 +26,7 @@ from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
 from wfcore.runner.backoff import Backoff
 from wfcore.runner.observe import Observer
 from wfcore.runner.pool import Pool
-from wfcore.runner.runtime import REAL, Runtime
+from wfcore.runner.runtime import REAL, Runtime, patience
 from wfcore.runner.tick import StopSignal, run_tick
 from wfcore.workflow import Registry
 
@@ -92,7 +92,7 @@ class Dispatcher:
         self._fruitless = 0
         self._failure: Exception | None = None
         self._fatal: BaseException | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._run_in_thread, name="wfcore-dispatcher", daemon=True)
 
     def __repr__(self) -> str:
         return f"Dispatcher({self._registry!r}, concurrency={self._concurrency})"
@@ -138,13 +138,12 @@ class Dispatcher:
         self._stop.requested = True
         with self._changed:
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._busy, grace.total_seconds())
+            self._changed.wait_for(lambda: not self._busy, patience(grace))
             self._stop.abandoned = True
             self._changed.notify_all()
 
     def __enter__(self) -> Self:
         self._begin()
-        self._thread = threading.Thread(target=self._run_in_thread, name="wfcore-dispatcher", daemon=True)
         self._thread.start()
         return self
 
@@ -152,8 +151,7 @@ class Dispatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
         if self._fatal is not None and error is None:
             raise self._fatal
 
@@ -230,9 +228,9 @@ class Dispatcher:
             next_due_at = self._feed.next_due_at(query)
         except StoreError as error:
             self._failed(error, query)
-            return (), self._poll_interval.total_seconds()
+            return (), patience(self._poll_interval)
         with self._changed:
-            pauses = [self._poll_interval.total_seconds(), self._backoff.seconds_left()]
+            pauses = [patience(self._poll_interval), self._backoff.seconds_left()]
         if next_due_at is not None:
             pauses.append(self._until(next_due_at))
         return (), min(pause for pause in pauses if pause is not None)

@@ -31,9 +31,6 @@ class _NoLoop:
     def __hash__(self) -> int:
         raise _refusal("hash")
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
 
 _NO_LOOP = _NoLoop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,11 @@ class Runtime:
     def since(self, start: float) -> timedelta:
         """The time since ``start``, a reading of ``monotonic``."""
         return timedelta(seconds=max(0.0, self.monotonic() - start))
+
+
+def patience(duration: timedelta) -> float:
+    """A duration as seconds that a thread can be told to wait; ``timedelta.max`` is for ever."""
+    return min(duration.total_seconds(), threading.TIMEOUT_MAX)
 
 
 REAL = Runtime()

@@ -218,8 +218,8 @@ class _Run:
                 assert_never(unreachable)
 
     def _retrieve(self) -> Snapshot:
-        self._retrieved_at = self._runtime.monotonic()
         snapshot = self._timed(self._store.retrieve, self._ref)
+        self._retrieved_at = self._runtime.monotonic()  # now, not before: the tick's time may not run ahead
         self._seen = frozenset(hook.id for hook in snapshot.hooks) | {timer_id(self._ref)}
         return snapshot
 
