@@ -32,12 +32,17 @@ def alternate(rounds: int, *sides: Callable[[int], float]) -> list[Spread]:
     Who goes first changes from round to round.
     """
     samples: list[list[float]] = [[] for _ in sides]
+    gc.collect()
     for number in range(rounds):
         order = list(enumerate(sides))
         for index, side in order if number % 2 else reversed(order):
-            gc.collect()
             samples[index].append(side(number))
     return [Spread(tuple(each)) for each in samples]
+
+
+def ratio(over: Spread, under: Spread) -> float:
+    """The median of the rounds' own ratios: what slows the machine down for a while is in both halves of a round."""
+    return statistics.median(one / other for one, other in zip(over.samples, under.samples, strict=True))
 
 
 def table(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

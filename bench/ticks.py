@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 from bench.recorded import Raw, Statement, listening
-from bench.rounds import Spread, alternate, table
+from bench.rounds import Spread, alternate, ratio, table
 
 from wfadapters.sqlite import SqliteStore
 from wfadapters.sqlite.store import Synchronous
@@ -153,8 +153,8 @@ class _Side:
 
 def compare(folder: Path, workload: Workload, synchronous: Synchronous, *, quick: bool) -> Result:
     """Run a workload both ways; the files are warm before anything is timed."""
-    rounds = 3 if quick else 9
-    applies = 20 if quick else 400
+    rounds = 3 if quick else 41
+    applies = 20 if quick else 100
     instances = applies // workload.applies
     warm_up = 2 if quick else WARM_UP_COMMITS // workload.applies
     opening, scripts = _record(folder, workload, [warm_up, *[instances] * rounds])
@@ -191,7 +191,7 @@ def measure(*, quick: bool) -> str:
                     f"{1 / result.ours.worst:,.0f}-{1 / result.ours.best:,.0f}",
                     f"{1 / result.raw.median:,.0f}",
                     f"{1 / result.raw.worst:,.0f}-{1 / result.raw.best:,.0f}",
-                    f"{result.raw.median / result.ours.median:.2f}",
+                    f"{ratio(result.raw, result.ours):.2f}",
                     f"{result.ours_cpu.median * 1e3:.3f}",
                     f"{result.raw_cpu.median * 1e3:.3f}",
                 )

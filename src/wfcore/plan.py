@@ -178,6 +178,7 @@ RowMutation: TypeAlias = (
     | AddHook
 )
 Mutation: TypeAlias = RowMutation | Write
+_APPENDS = (Write, AddInstance, AddEvent, AddHook)
 
 # ---- the plan
 
@@ -217,14 +218,10 @@ class Plan:
         held = {each.ref for each in self.preconditions if isinstance(each, AtVersion)}
         absent = {each.ref for each in self.preconditions if isinstance(each, Absent)}
         for mutation in self.mutations:
-            match mutation:
-                case Write() | AddInstance() | AddEvent() | AddHook():
-                    continue
-                case DeleteHook() if mutation.ref in absent:
-                    continue
-                case _:
-                    if mutation.ref not in held:
-                        raise ValueError(f"{type(mutation).__name__} of {mutation.ref!r} needs AtVersion")
+            if isinstance(mutation, _APPENDS) or mutation.ref in held:
+                continue
+            if not (isinstance(mutation, DeleteHook) and mutation.ref in absent):
+                raise ValueError(f"{type(mutation).__name__} of {mutation.ref!r} needs AtVersion")
 
     @property
     def is_empty(self) -> bool:

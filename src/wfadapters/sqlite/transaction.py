@@ -114,14 +114,12 @@ def perform(cursor: sqlite3.Cursor, plan: Plan, writers: Mapping[type, Writer]) 
         version, execution_id = cursor.execute(_READ_VERSION, (precondition.ref,)).fetchone() or (None, None)
         if not _holds(precondition, version, execution_id):
             return Conflict(precondition.ref, version, execution_id)
-    appended: list[AddEvent | AddHook] = []
+    appended = [each for each in plan.mutations if isinstance(each, (AddEvent, AddHook))]
     for index, mutation in enumerate(plan.mutations):
         if isinstance(mutation, Write):
             _write(cursor.connection, index, mutation.value, writers)
-            continue
-        if isinstance(mutation, AddEvent | AddHook):
-            appended.append(mutation)
-        _put(cursor, mutation)
+        else:
+            _put(cursor, mutation)
     pending = frozenset(hook_id for (hook_id,) in cursor.execute(_READ_HOOK_IDS, (plan.ref,)).fetchall())
     undelivered = [each for each in appended if not cursor.execute(_READ_VERSION, (each.ref,)).fetchone()]
     return Applied(pending, tuple(undelivered))
