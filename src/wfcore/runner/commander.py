@@ -99,11 +99,15 @@ class Commander:
         try:
             while True:
                 changed.clear()
+                asked_at = self.runtime.monotonic()
                 instance = self.instance(ref)
+                cost = self.runtime.since(asked_at).total_seconds()
                 left = None if timeout is None else (timeout - self.runtime.since(began)).total_seconds()
                 if is_over(instance) or (left is not None and left <= 0):
                     return instance
                 changed.wait(poll if left is None else min(left, poll))
+                # Every checkpoint wakes: a long history is not read over and over again for it.
+                self.runtime.pause(cost if left is None else min(left, cost))
         finally:
             stop()
 
