@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 import types
@@ -110,9 +111,12 @@ def _function_of(body: Any) -> Any:
 def _evaluate(step_key: str, annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:
     written = inspect.unwrap(function)  # where the annotation was written, unless that is no function
     function = written if isinstance(written, types.FunctionType) else function
+    names = {**local_names, **closure_of(function)}
+    scopes = (names, getattr(function, "__globals__", {}), vars(builtins))
+    if type(found := next((scope[annotation] for scope in scopes if annotation in scope), None)) is type:
+        return found  # a plain name of a class needs no evaluation; replay asks for each recorded step
     probe = types.SimpleNamespace(__annotations__={"return": annotation})
     try:
-        names = {**local_names, **closure_of(function)}
         return typing.get_type_hints(probe, getattr(function, "__globals__", {}), names, include_extras=True)["return"]
     except Exception as error:
         raise StepBodyError(
