@@ -160,7 +160,10 @@ class AddHook:
 
 @attrs.frozen
 class Write:
-    """A user's own write, executed by the store in the same transaction (rules T1, T7)."""
+    """A user's own write, executed by the store in the same transaction (rules T1, T7).
+
+    Writes keep their order among themselves; whether the plan's rows stand before or after them is the store's choice.
+    """
 
     value: object
 

@@ -176,15 +176,19 @@ def test_a11_a_keyboard_interrupt_in_a_writer_is_no_failed_write(open_sqlite: Op
 @pytest.mark.parametrize(
     "end", ["connection.commit()", "connection.rollback()", "connection.executescript('SELECT 1')"]
 )
-def test_a11_a_writer_that_ends_the_transaction_is_told(open_sqlite: OpenSqlite, end: str) -> None:
+def test_a11_a_writer_that_ends_the_transaction_is_told_and_commits_nothing_of_the_plan(
+    open_sqlite: OpenSqlite, path: Path, end: str
+) -> None:
     def write(connection: sqlite3.Connection, value: object) -> None:
         exec(end, {"connection": connection})
 
     store = open_sqlite(writers={Paid: write})
     store.apply(create())
-    error = refused(store, tick(1, Write(Paid("order-1", 1))))
+    before = dump(path)
+    error = refused(store, busy_tick())
     assert isinstance(error, WriteFailedError)
-    assert "ended the transaction" in error.reason
+    assert (error.index, "ended the transaction" in error.reason) == (3, True)
+    assert dump(path) == before
 
 
 def test_a11_a_constraint_that_is_checked_at_commit_is_a_failed_write(open_sqlite: OpenSqlite, path: Path) -> None:

@@ -115,10 +115,11 @@ def perform(cursor: sqlite3.Cursor, plan: Plan, writers: Mapping[type, Writer]) 
         if not _holds(precondition, version, execution_id):
             return Conflict(precondition.ref, version, execution_id)
     appended = [each for each in plan.mutations if isinstance(each, (AddEvent, AddHook))]
-    for index, mutation in enumerate(plan.mutations):
+    for index, mutation in enumerate(plan.mutations):  # first: a writer that commits must not commit half a plan
         if isinstance(mutation, Write):
             _write(cursor.connection, index, mutation.value, writers)
-        else:
+    for mutation in plan.mutations:
+        if not isinstance(mutation, Write):
             _put(cursor, mutation)
     pending = frozenset(hook_id for (hook_id,) in cursor.execute(_READ_HOOK_IDS, (plan.ref,)).fetchall())
     undelivered = [each for each in appended if not cursor.execute(_READ_VERSION, (each.ref,)).fetchone()]
