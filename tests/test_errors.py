@@ -155,14 +155,14 @@ TEXTS: list[tuple[Exception, str]] = [
     ),
     (
         InstanceFailedError("w#1", FAILURE),
-        "instance 'w#1' failed: DeclinedError: no money; mend the cause, then retry or restart it",
+        "instance 'w#1' failed: DeclinedError: no money; mend the cause and create a new instance",
     ),
-    (InstanceTerminatedError("w#1"), "instance 'w#1' was terminated and has no result; restart it to get one"),
+    (InstanceTerminatedError("w#1"), "instance 'w#1' was terminated and has no result"),
     (
         NotFinishedError("w#1", "waiting", MINUTE),
-        "instance 'w#1' has not ended after 0:01:00: it is waiting; is a dispatcher running?",
+        "instance 'w#1' has not ended after 0:01:00: it is waiting; handle.history() says for what",
     ),
-    (NotFinishedError("w#1", "waiting"), "instance 'w#1' has not ended: it is waiting; is a dispatcher running?"),
+    (NotFinishedError("w#1", "waiting"), "instance 'w#1' has not ended: it is waiting; handle.history() says for what"),
     (
         ContentionError("w#1", "terminate", 5),
         "terminate of 'w#1' lost against other writers 5 times; nothing was written, try again",

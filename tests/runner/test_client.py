@@ -307,7 +307,7 @@ def test_m9_the_result_of_a_failed_instance_is_its_failure(client: Client, store
         handle.result()
     assert caught.value.failure.is_a(ValueError)
     assert str(caught.value) == (
-        f"instance {handle.ref!r} failed: ValueError: no; mend the cause, then retry or restart it"
+        f"instance {handle.ref!r} failed: ValueError: no; mend the cause and create a new instance"
     )
 
 
@@ -356,7 +356,8 @@ def test_m9_it_waits_for_so_long_and_no_longer(inner: AnyStore, machine: Machine
         handle.result(timeout=timedelta(seconds=55))
     assert store.calls == ["retrieve"] * 4  # at 0, 20, 40 and 55 s: it rests as long as a look takes
     assert str(caught.value) == (
-        f"instance {handle.ref!r} has not ended after 0:00:55: it is active; is a dispatcher running?"
+        f"instance {handle.ref!r} has not ended after 0:00:55: it is active; "
+        "is a dispatcher of this workflow running, and what does its log say?"
     )
 
 

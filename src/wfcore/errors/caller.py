@@ -100,7 +100,7 @@ class InstanceFailedError(CommandError):
     failure: Failure
 
     def __str__(self) -> str:
-        return f"instance {self.ref!r} failed: {self.failure}; mend the cause, then retry or restart it"
+        return f"instance {self.ref!r} failed: {self.failure}; mend the cause and create a new instance"
 
 
 @attrs.define(eq=False)
@@ -114,7 +114,7 @@ class InstanceTerminatedError(CommandError):
     ref: str
 
     def __str__(self) -> str:
-        return f"instance {self.ref!r} was terminated and has no result; restart it to get one"
+        return f"instance {self.ref!r} was terminated and has no result"
 
 
 @attrs.define(eq=False)
@@ -133,7 +133,12 @@ class NotFinishedError(CommandError, TimeoutError):
 
     def __str__(self) -> str:
         waited = f" after {self.timeout}" if self.timeout else ""
-        return f"instance {self.ref!r} has not ended{waited}: it is {self.status}; is a dispatcher running?"
+        advice = (
+            "handle.history() says for what"
+            if self.status == "waiting"
+            else "is a dispatcher of this workflow running, and what does its log say?"
+        )
+        return f"instance {self.ref!r} has not ended{waited}: it is {self.status}; {advice}"
 
 
 @attrs.define(eq=False)
