@@ -706,6 +706,26 @@ def test_r3_stop_waits_for_the_checkpoint_and_releases_the_instance(inner: AnySt
     assert runs == ["first", "second"]
 
 
+def test_r3_a_hook_that_was_found_while_it_was_stopped_is_not_started(machine: Machine) -> None:
+    runs: list[int] = []
+    w = one_step(lambda attempt: runs.append(1))
+    store = Watched(MemoryStore(machine.clock))
+    registry = Registry([w])
+    handle = Client(store, registry).create(w, 0)
+    dispatcher = Dispatcher(store, registry, runtime=machine.runtime)
+    store.when("after", "due", 1, partial(dispatcher.stop, grace=timedelta(0)))
+    dispatcher.run()
+    join_ticks()
+    assert ([], "active") == (runs, handle.status())
+
+
+def join_ticks() -> None:
+    """Wait for the threads that dispatchers have left behind."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("wfcore-tick"):
+            thread.join(WAIT)
+
+
 def wait_until_stopping(dispatcher: Dispatcher) -> None:
     """A stopped dispatcher cannot be started; until then it is running already."""
     deadline = threading.Event()

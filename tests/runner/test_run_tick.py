@@ -343,6 +343,15 @@ def test_an_abandoned_tick_throws_the_result_of_its_body_away(colour: Colour, bo
     assert (report.plan, report.result, report.error, report.bodies) == (None, None, None, 1)
 
 
+@both_colours
+def test_an_abandoned_tick_begins_no_body(colour: Colour, bodies: Bodies) -> None:
+    stop = StopSignal(requested=True, abandoned=True)
+    desk = Desk.of(colour(steps(bodies, "a")))
+    report = desk.tick(stop=stop)
+    assert desk.store.calls == ["retrieve"]
+    assert (bodies.runs, report.plan, report.error, report.bodies) == ([], None, None, 0)
+
+
 def test_an_abandoned_tick_writes_no_deferral_either() -> None:
     stop = StopSignal()
     desk = Desk.of(as_async_def(napping))

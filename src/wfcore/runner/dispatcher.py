@@ -256,6 +256,8 @@ class Dispatcher:
 
     def _start(self, pool: Pool, fired: FiredHook) -> None:
         with self._changed:
+            if self._must_end():  # meanwhile
+                return
             self._busy.add(fired.hook.instance_ref)
         pool.submit(partial(self._handle, fired))
 

@@ -224,6 +224,8 @@ class _Run:
         return snapshot
 
     def _perform(self, call: StepCall) -> Settled:
+        if self._stop.abandoned:  # before the first body; after each it is looked at below
+            raise Abandoned
         began = self._runtime.monotonic()
         settled = call_body(call)
         self.bodies += 1
