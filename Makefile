@@ -42,11 +42,11 @@ format: $(CHECK)/.stamp
 	$(CHECK)/bin/ruff check --fix-only
 	$(CHECK)/bin/ruff format
 
-bench: $(DEMO)/.stamp
-	$(DEMO)/bin/python -m bench
+bench: $(DEMO)/.stamp  ## ratios against the floors; ARGS=--quick, ARGS='--profile ticks'
+	$(DEMO)/bin/python -m bench $(ARGS)
 
 crash: $(TEST)/.stamp  ## 1,000 times kill -9
-	WFCORE_CRASH_CYCLES=1000 $(TEST)/bin/python -m pytest -m crash -o faulthandler_timeout=0 $(ARGS)
+	$(TEST)/bin/python -m tests.crash --cycles 1000 $(ARGS)
 
 laws: $(TEST)/.stamp  ## 50,000 examples of every law
 	WFCORE_HYPOTHESIS_PROFILE=laws $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
