@@ -176,6 +176,11 @@ class UnknownWorkflowError(WorkflowError):
     known: tuple[str, ...]
 
     def __str__(self) -> str:
+        if self.workflow_name in self.known:
+            return (
+                f"this registry holds another workflow {self.workflow_name!r}, made by another @workflow or by one "
+                "that ran twice; pass the one that is in Registry([...])"
+            )
         known = ", ".join(map(repr, self.known)) or "none"
         return (
             f"no workflow {self.workflow_name!r} in this registry (it holds: {known}); add it to Registry([...]) here, "

@@ -12,6 +12,7 @@ from wfcore.model import Instance, Snapshot
 from wfcore.plan import Plan
 from wfcore.planner import plan_create
 from wfcore.ports import Codec, Store
+from wfcore.runner.arguments import check_durations, check_parts
 from wfcore.runner.commander import Commander
 from wfcore.runner.handle import Handle
 from wfcore.runner.runtime import REAL, Runtime
@@ -45,6 +46,8 @@ class Client:
         poll_interval: timedelta = timedelta(milliseconds=250),
         runtime: Runtime = REAL,
     ) -> None:
+        check_parts(store, registry)
+        check_durations(poll_interval=poll_interval)
         if poll_interval <= timedelta(0):
             raise ValueError("poll_interval must be longer than zero")
         self._commander = Commander(store, codec, runtime, poll_interval)
@@ -149,8 +152,12 @@ class Client:
             UnknownWorkflowError: the registry does not hold the workflow.
             StepNameError: the id cannot be used.
         """
+        if not isinstance(workflow, Workflow):
+            raise TypeError(
+                f"{workflow!r} is no workflow; pass what @workflow(name=...) made, not its name or function"
+            )
         if workflow not in self._registry:
-            raise UnknownWorkflowError(getattr(workflow, "name", repr(workflow)), tuple(sorted(self._registry.names)))
+            raise UnknownWorkflowError(workflow.name, tuple(sorted(self._registry.names)))
         return Handle(self._commander, workflow, id)
 
     def get(self, ref: str) -> Instance:

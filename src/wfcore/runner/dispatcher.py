@@ -23,6 +23,7 @@ from wfcore.outcome import Ignored
 from wfcore.plan import Applied
 from wfcore.planner import RECOVER_AFTER
 from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
+from wfcore.runner.arguments import check_durations, check_parts
 from wfcore.runner.backoff import Backoff
 from wfcore.runner.observe import Observer
 from wfcore.runner.pool import Pool
@@ -66,11 +67,13 @@ class Dispatcher:
         observer: Observer | None = None,
         runtime: Runtime = REAL,
     ) -> None:
+        check_parts(store, registry)
         found = store if feed is None else feed
         if not isinstance(found, HookFeed):
             raise TypeError(f"{type(store).__name__} has no due() and next_due_at(); pass feed=")
         if concurrency < 1:
             raise ValueError(f"concurrency={concurrency}: must be at least 1")
+        check_durations(poll_interval=poll_interval, recover_after=recover_after)
         if min(poll_interval, recover_after) <= timedelta(0):
             raise ValueError("poll_interval and recover_after must be longer than zero")
         self._store = store
@@ -135,6 +138,7 @@ class Dispatcher:
         A body in a thread is not interrupted: what is still running after ``grace`` is left behind, and its result is
         thrown away; another dispatcher runs it again. A stopped dispatcher cannot be started again.
         """
+        check_durations(grace=grace)
         self._stop.requested = True
         with self._changed:
             self._changed.notify_all()

@@ -19,6 +19,7 @@ from wfcore.keys import build_ref
 from wfcore.model import TERMINAL, Event, Instance, InstanceStatus, Snapshot, StepRecord
 from wfcore.plan import Plan
 from wfcore.planner import plan_send_event
+from wfcore.runner.arguments import check_durations
 from wfcore.runner.commander import Commander
 from wfcore.workflow import EventType, Workflow
 
@@ -92,6 +93,8 @@ class Handle(Generic[R_co]):
             InstanceNotFoundError: there is no such instance.
             CodecError: the stored result does not fit the type that the workflow has now.
         """
+        if timeout is not None:
+            check_durations(timeout=timeout)
         instance = self._commander.wait(self.ref, lambda found: found.status in TERMINAL, timeout)
         match instance.status:
             case "complete":
