@@ -13,12 +13,13 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.stores.build import REF, Paid, PaidTwice, busy_tick, create, plan, refused, send, step, tick
+from tests.stores.build import REF, Paid, PaidTwice, busy_tick, create, hook, plan, refused, send, step, tick
 from tests.stores.conftest import OpenSqlite, write_paid
+from wfadapters.rows import HOOKS, INSTANCES, STEPS
 from wfadapters.sqlite import Sql, SqliteStore
 from wfadapters.sqlite.faults import translated
 from wfcore.errors import StoreError, StoreUnavailableError, WriteFailedError
-from wfcore.plan import Applied, PutStep, Write
+from wfcore.plan import Applied, PutHook, PutStep, Write
 from wfcore.ports import DueQuery
 
 NO_TIME = timedelta(0)
@@ -204,6 +205,27 @@ def test_a11_a_constraint_that_is_checked_at_commit_is_a_failed_write(open_sqlit
     assert (error.index, error.value_type) == (1, "wfadapters.sql.Sql")
     assert error.reason == "at commit: FOREIGN KEY constraint failed (SQLITE_CONSTRAINT_FOREIGNKEY)"
     assert dump(path) == before
+
+
+def test_a_row_that_is_put_is_never_deleted_so_that_rows_of_the_user_may_refer_to_it(
+    open_sqlite: OpenSqlite, path: Path
+) -> None:
+    store = open_sqlite(on_connect=lambda connection: connection.execute("PRAGMA foreign_keys = ON"))
+    store.apply(create())
+    store.apply(tick(1, PutStep(step()), PutHook(hook())))
+    with closing(sqlite3.connect(path)) as connection:
+        for table in (INSTANCES, STEPS, HOOKS):
+            key = ", ".join(table.key)
+            refers = f"FOREIGN KEY ({key}) REFERENCES {table.name} ON DELETE CASCADE"
+            connection.execute(f"CREATE TABLE mine_{table.name} ({key}, {refers})")
+            connection.execute(f"INSERT INTO mine_{table.name} SELECT {key} FROM {table.name}")
+        connection.commit()
+        store.apply(tick(2, PutStep(step()), PutHook(hook())))
+        counts = {
+            table.name: connection.execute(f"SELECT count(*) FROM mine_{table.name}").fetchone()[0]
+            for table in (INSTANCES, STEPS, HOOKS)
+        }
+    assert counts == {"wfcore_instances": 1, "wfcore_steps": 1, "wfcore_hooks": 1}
 
 
 def test_t7_a_value_takes_the_writer_of_its_class_else_of_its_nearest_base(open_sqlite: OpenSqlite, path: Path) -> None:

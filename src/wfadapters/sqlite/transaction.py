@@ -56,11 +56,8 @@ def _insert(table: Table, clash: str) -> str:
     return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values}) ON CONFLICT {clash}"  # noqa: S608
 
 
-def _replace(table: Table) -> str:
-    return _insert(table, "").replace("INSERT", "INSERT OR REPLACE", 1).removesuffix(" ON CONFLICT ")
-
-
 def _update(table: Table) -> str:
+    # Not INSERT OR REPLACE, which deletes the row, and with it what the user's own tables hang on it by a foreign key.
     changes = ", ".join(f"{column} = excluded.{column}" for column in table.columns)
     return _insert(table, f"({', '.join(table.key)}) DO UPDATE SET {changes}")
 
@@ -77,10 +74,10 @@ _READ_EVENTS = select(rows.EVENTS, "instance_ref = ? AND consumed_by IS NULL ORD
 _READ_HOOKS = select(rows.HOOKS, "instance_ref = ?")
 _READ_HOOK_IDS = "SELECT id FROM wfcore_hooks WHERE instance_ref = ?"
 _READ_VERSION = "SELECT version, execution_id FROM wfcore_instances WHERE ref = ?"
-_PUT_INSTANCE = _replace(rows.INSTANCES)
-_PUT_STEP = _replace(rows.STEPS)
+_PUT_INSTANCE = _update(rows.INSTANCES)
+_PUT_STEP = _update(rows.STEPS)
 _PUT_EVENT = _update(rows.EVENTS)
-_PUT_HOOK = _replace(rows.HOOKS)
+_PUT_HOOK = _update(rows.HOOKS)
 _ADD_INSTANCE = _insert(rows.INSTANCES, "DO NOTHING")
 _ADD_EVENT = _append(rows.EVENTS)
 _ADD_HOOK = _append(rows.HOOKS)
