@@ -1,5 +1,8 @@
 """What clients, dispatchers and handles are given is refused at once if it is wrong, with what to pass instead."""
 
+import logging
+import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -7,7 +10,7 @@ from typing import Any
 import pytest
 
 from wfadapters.memory import MemoryStore
-from wfcore import Client, Dispatcher, Registry, Step, UnknownWorkflowError, Workflow, workflow
+from wfcore import Attempt, Client, Dispatcher, Registry, Step, UnknownWorkflowError, Workflow, workflow
 
 SOON = timedelta(milliseconds=1)
 
@@ -58,3 +61,39 @@ def test_a_second_workflow_of_one_name_is_told_from_an_unknown_one() -> None:
 
 
 FIELDS = ("name", "fn", "is_async", "takes_params", "params_type", "result_type")
+
+
+def test_what_ends_a_dispatcher_is_logged_with_its_instance(caplog: pytest.LogCaptureFixture) -> None:
+    """A body that exits (rule S14) takes the dispatcher along, perhaps with exit code 0: nobody would know why."""
+
+    @workflow(name="exits")
+    def exits(step: Step) -> None:
+        step.do("exit", lambda attempt: sys.exit(0))
+
+    store = MemoryStore()
+    Client(store, Registry([exits])).create(exits, id="1")
+    with pytest.raises(SystemExit):
+        Dispatcher(store, Registry([exits])).run()
+    assert (
+        "exits#1 ends the dispatcher: its code or a body raised SystemExit(0), no Exception (rule S14)" in caplog.text
+    )
+
+
+def test_what_is_left_behind_after_the_grace_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def body(attempt: Attempt) -> None:
+        started.set()
+        release.wait(30)
+
+    @workflow(name="long")
+    def long(step: Step) -> None:
+        step.do("long", body)
+
+    store = MemoryStore()
+    Client(store, Registry([long])).create(long, id="1")
+    with caplog.at_level(logging.WARNING), Dispatcher(store, Registry([long])) as running:
+        assert started.wait(30)
+        running.stop(grace=SOON)
+        release.set()
+    assert ["left behind, still at work: ['long#1']; what is not committed runs again"] == caplog.messages

@@ -142,7 +142,8 @@ class Dispatcher:
         self._stop.requested = True
         with self._changed:
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._busy, patience(grace))
+            if not self._changed.wait_for(lambda: not self._busy, patience(grace)) and grace:
+                _log.warning("left behind, still at work: %s; what is not committed runs again", sorted(self._busy))
             self._stop.abandoned = True
             self._changed.notify_all()
 
@@ -288,6 +289,7 @@ class Dispatcher:
             _log.exception("a tick of %s failed", ref)
             failure = error
         except BaseException as error:
+            _log.critical("%s ends the dispatcher: its code or a body raised %r, no Exception (rule S14)", ref, error)
             fatal = error
         with self._changed:
             (self._backoff.forget if got_on else self._backoff.leave_out)(ref)
