@@ -361,6 +361,27 @@ def test_an_abandoned_tick_writes_no_deferral_either() -> None:
     assert desk.store.calls == ["retrieve"]
 
 
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def fail_speechless() -> None:
+    raise SpeechlessError
+
+
+def test_a_tick_that_fails_with_an_error_that_cannot_be_printed_is_deferred_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk.of(as_async_def(napping))
+    desk.store.when("before", "apply", 1, fail_speechless)
+    report = desk.tick()
+    (hook,) = desk.rows().hooks.values()
+    assert (hook.attempts, hook.last_error) == (1, "SpeechlessError: <str() of the exception raised ValueError>")
+    assert isinstance(report.error, SpeechlessError)
+    assert "SpeechlessError: <str() of the exception raised ValueError>" in caplog.text
+
+
 # ---- T5: a user's write fails
 
 

@@ -170,7 +170,7 @@ def plan_defer(snapshot: Snapshot, fired: FiredHook, error: Exception, *, execut
     attempts = stored.attempts + 1
     now = max(snapshot.now, fired.timestamp)
     due_at = max(stored.due_at, now + DEFERRAL.delay_after(attempts))
-    deferred = attrs.evolve(stored, attempts=attempts, last_error=f"{type(error).__name__}: {error}", due_at=due_at)
+    deferred = attrs.evolve(stored, attempts=attempts, last_error=str(failure), due_at=due_at)
     held = AtVersion(ref, instance.version, instance.execution_id)
     return Plan(ref, execution_id, (held,), (PutHook(deferred),), Deferred(due_at, failure))
 

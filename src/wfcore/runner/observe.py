@@ -10,6 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from wfcore.errors import WfcoreError
+from wfcore.failure import failure_of
 from wfcore.keys import parse_ref
 from wfcore.model import FiredHook
 from wfcore.plan import Applied, Conflict, Plan
@@ -55,7 +56,7 @@ def tell(observer: Observer | None, report: TickReport) -> None:
     ref = report.fired.hook.instance_ref
     if report.error is not None:
         unexpected = None if isinstance(report.error, WfcoreError) else report.error
-        _log.warning("tick of %s failed: %s: %s", ref, type(report.error).__name__, report.error, exc_info=unexpected)
+        _log.warning("tick of %s failed: %s", ref, failure_of(report.error), exc_info=unexpected)
     else:
         outcome = "nothing" if report.plan is None else type(report.plan.outcome).__name__
         _log.debug("tick of %s: %s (%d bodies, %d conflicts)", ref, outcome, report.bodies, report.conflicts)
