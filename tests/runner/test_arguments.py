@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         "'shop.sqlite' is no store: it has no retrieve() and apply(); pass one, such as SqliteStore(path)",
     ),
     "the other way round": (lambda: client(REGISTRY, STORE), "Registry(w) is no store: "),
-    "a list as a registry": (lambda: dispatcher(STORE, ["w"]), "['w'] is no registry; pass Registry([...])"),
+    "a list as a registry": (lambda: dispatcher(STORE, ["w"]), "registry: pass Registry([...]), not a list"),
     "a number as a timeout": (
         lambda: client(STORE, REGISTRY).handle(w, "1").result(timeout=5),
         "timeout=5: must be a timedelta, such as timedelta(seconds=10)",

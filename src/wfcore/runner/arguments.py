@@ -12,7 +12,7 @@ def check_parts(store: object, registry: object) -> None:
     if not (hasattr(store, "retrieve") and hasattr(store, "apply")):
         raise TypeError(f"{store!r} is no store: it has no retrieve() and apply(); pass one, such as SqliteStore(path)")
     if not isinstance(registry, Registry):
-        raise TypeError(f"{registry!r} is no registry; pass Registry([...])")
+        raise TypeError(f"registry: pass Registry([...]), not a {type(registry).__name__}")
 
 
 def check_durations(**durations: object) -> None:
