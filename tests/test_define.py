@@ -334,6 +334,7 @@ REFUND = declare(plain, name="refund")
         (LISTED, Approved, ("approved", Order)),
         (LISTED, "approved", ("approved", Order)),
         (LISTED, "refused", ("refused", Nothing)),
+        (LISTED, EventType("approved", int), ("approved", Order)),
     ],
 )
 def test_a_workflow_knows_the_payloads_of_its_events(of: Workflow[Any, Any], event: Any, expected: Any) -> None:

@@ -119,7 +119,10 @@ class Workflow(Generic[P_contra, R_co]):
         return _LocalCodec(codec, self.local_names) if self.local_names else codec
 
     def payload_type(self, event: EventType[Any] | str) -> tuple[str, Any]:
-        """Name and payload type of an event for this workflow; a ``str`` is looked up, or means plain JSON.
+        """Name and payload type of an event for this workflow.
+
+        A listed type's payload is what the list says, also if the sender's value of that name says otherwise. If no
+        types are listed, a ``str`` means plain JSON.
 
         Raises:
             UnknownEventTypeError: the workflow lists its event types, and this is none of them.
@@ -127,9 +130,9 @@ class Workflow(Generic[P_contra, R_co]):
         name = check_id(event, "event type") if isinstance(event, str) else event.name
         if self.events is not None and name not in self.events:
             raise UnknownEventTypeError(self.name, name, tuple(self.events))
-        if isinstance(event, str):
-            return name, Any if self.events is None else self.events[name].payload_type
-        return name, event.payload_type
+        if self.events is not None:
+            return name, self.events[name].payload_type
+        return name, Any if isinstance(event, str) else event.payload_type
 
 
 @attrs.frozen

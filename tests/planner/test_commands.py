@@ -276,6 +276,7 @@ def test_a_listed_type_is_known_by_its_name() -> None:
         (Refused, 1, plain),
         ("approved", Approval("ann"), plain),
         ("approved", {"by": "ann"}, listing),
+        (EventType("approved", int), 1, listing),
     ],
     ids=[
         "a dict for a class",
@@ -283,6 +284,7 @@ def test_a_listed_type_is_known_by_its_name() -> None:
         "something for nothing",
         "a class for plain JSON",
         "a listed type",
+        "another payload than the listed type's",
     ],
 )
 def test_a_wrong_payload_is_the_senders_error(event: Any, payload: object, to: Any) -> None:
