@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,10 +57,26 @@ def test_a4_full_is_the_default(path: Path) -> None:
         assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-@pytest.mark.parametrize("options", [{"path": ":memory:"}, {"path": ""}, {"path": "x.db", "synchronous": "full"}])
-def test_arguments_out_of_range_are_refused(options: dict[str, str], tmp_path: Path) -> None:
+def test_timedelta_max_waits_as_long_as_sqlite_can(open_sqlite: OpenSqlite) -> None:
+    store = open_sqlite(timeout=timedelta.max)
+    assert isinstance(store.apply(create()), Applied)
+    with store._connections.cursor("test") as cursor:
+        (milliseconds,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+    assert timedelta(milliseconds=milliseconds) > timedelta(days=20)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"path": ":memory:"},
+        {"path": ""},
+        {"path": "x.db", "synchronous": "full"},
+        {"path": "x.db", "timeout": timedelta(seconds=-1)},
+    ],
+)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="SqliteStore"):
-        SqliteStore(**options)  # type: ignore[arg-type]
+        SqliteStore(**options)
 
 
 def test_connections_are_reused(open_sqlite: OpenSqlite) -> None:

@@ -29,6 +29,7 @@ from wfcore.ports import DueQuery
 
 Synchronous: TypeAlias = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 
+_LONGEST_WAIT = timedelta(milliseconds=2**31 - 1)  # SQLite counts milliseconds in an int
 _ADMITTED = """
     (? IS NULL OR workflow_name IN (SELECT value FROM json_each(?)))
     AND instance_ref NOT IN (SELECT value FROM json_each(?))
@@ -74,8 +75,10 @@ class SqliteStore:
             raise ValueError(f"SqliteStore({path!r}): needs a file; for a store in memory take MemoryStore()")
         if synchronous not in get_args(Synchronous):
             raise ValueError(f"SqliteStore(synchronous={synchronous!r}): must be one of {get_args(Synchronous)}")
+        if timeout < timedelta(0):
+            raise ValueError(f"SqliteStore(timeout={timeout!r}): must not be negative")
         self._clock = clock
-        self._timeout = timeout.total_seconds()
+        self._timeout = min(timeout, _LONGEST_WAIT).total_seconds()
         self._writers: Mapping[type, Writer] = {Sql: execute_sql, **writers}
         self._connections = Connections(str(Path(path).absolute()), self._timeout, synchronous, on_connect)
         self._listeners = Listeners()
