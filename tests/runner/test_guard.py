@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -230,6 +231,19 @@ def test_d6_the_line_is_the_one_of_the_innermost_workflow_code() -> None:
 
 
 # ---- bodies and commits are outside
+
+
+@pytest.mark.parametrize("asyncio_calls", ["asyncio.current_task()", "logging.getLogger('shop').warning('here')"])
+def test_a_log_record_may_ask_for_the_current_task(asyncio_calls: str) -> None:
+    """Python does so for each record since 3.12; logging in workflow code is a matter of taste, not an error."""
+
+    @workflow(name="w")
+    async def w(step: AsyncStep) -> None:
+        exec(asyncio_calls, {"__name__": "logging", "asyncio": asyncio, "logging": logging})
+
+    desk = Desk.of(w)
+    in_a_loop(desk.tick)
+    assert "complete" == desk.instance.status
 
 
 def test_bodies_may_run_a_loop_of_their_own() -> None:

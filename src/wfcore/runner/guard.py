@@ -29,7 +29,12 @@ class _NoLoop:
         raise _refusal(name)
 
     def __hash__(self) -> int:
-        raise _refusal("hash")
+        asker = sys._getframe(1)  # noqa: SLF001 - as below
+        if asker.f_code.co_name == "current_task" and asker.f_back is not None:
+            asker = asker.f_back
+        if asker.f_globals.get("__name__") == "logging":
+            return 0  # since Python 3.12 a log record asks for the current task: there is none
+        raise _refusal("current_task")
 
 
 _NO_LOOP = _NoLoop()
