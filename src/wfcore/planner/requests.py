@@ -107,11 +107,11 @@ class Request(Coroutine[Any, Any, Any]):
             self._iterator = self.__await__()
         return self._iterator.send(value)
 
-    def throw(self, error: Any, value: Any = None, traceback: Any = None, /) -> Any:
+    def throw(self, error: Any, /, *value_and_traceback: Any) -> Any:
         """Raise an error where the request is awaited."""
         if self._iterator is None:
             self._iterator = self.__await__()
-        return self._iterator.throw(error, value, traceback)
+        return self._iterator.throw(error, *value_and_traceback)
 
     def close(self) -> None:
         """Let go of the request."""
