@@ -382,6 +382,23 @@ def test_a_tick_that_fails_with_an_error_that_cannot_be_printed_is_deferred_too(
     assert "SpeechlessError: <str() of the exception raised ValueError>" in caplog.text
 
 
+def test_r6_a_payload_that_does_not_fit_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    @workflow(name="w")
+    async def before(step: AsyncStep, card: str) -> None:
+        pass
+
+    @workflow(name="w")
+    async def after(step: AsyncStep, card: int) -> None:
+        pass
+
+    desk = Desk.of(before, "4111-1111")
+    desk.registry = Registry([after])
+    desk.tick()
+    assert [record.message for record in caplog.records if record.levelno >= logging.INFO] == [
+        "tick of w#1 failed: CodecError: at $: expected int"
+    ]
+
+
 # ---- T5: a user's write fails
 
 

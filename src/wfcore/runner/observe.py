@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
-from wfcore.errors import WfcoreError
+from wfcore.errors import CodecError, WfcoreError
 from wfcore.failure import failure_of
 from wfcore.keys import parse_ref
 from wfcore.model import FiredHook
@@ -56,7 +56,7 @@ def tell(observer: Observer | None, report: TickReport) -> None:
     ref = report.fired.hook.instance_ref
     if report.error is not None:
         unexpected = None if isinstance(report.error, WfcoreError) else report.error
-        _log.warning("tick of %s failed: %s", ref, failure_of(report.error), exc_info=unexpected)
+        _log.warning("tick of %s failed: %s", ref, _words(report.error), exc_info=unexpected)
     else:
         outcome = "nothing" if report.plan is None else type(report.plan.outcome).__name__
         _log.debug("tick of %s: %s (%d bodies, %d conflicts)", ref, outcome, report.bodies, report.conflicts)
@@ -66,6 +66,12 @@ def tell(observer: Observer | None, report: TickReport) -> None:
         observer(report)
     except Exception:
         _log.exception("an observer failed on a tick of %s", ref)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, CodecError):  # what was found there is a payload
+        return f"CodecError: at {error.path}: expected {error.expected}"
+    return str(failure_of(error))
 
 
 def emit(plan: Plan) -> None:
