@@ -1420,3 +1420,19 @@ def test_o2_an_output_that_cannot_be_encoded_ends_the_instance(colour: Colour) -
     outcome = begin(colour, program).tick().outcome
     assert isinstance(outcome, Errored)
     assert class_name(CodecError) == outcome.failure.type
+
+
+@both_colours
+def test_d3_a_result_that_the_code_has_outgrown_is_named(colour: Colour) -> None:
+    def program(returns: type, value: object) -> Program:
+        def steps(step: Any) -> Running:
+            yield step.do("charge", lambda attempt: value, returns=returns)
+            yield step.sleep("nap", MINUTE)
+
+        return steps
+
+    lab = begin(colour, program(str, "4111"))
+    lab.run()
+    deploy(lab, colour, program(int, 4111))
+    with pytest.raises(CodecError, match="the result of step 'do:charge' was stored by other code"):
+        lab.tick(at=T0 + MINUTE)

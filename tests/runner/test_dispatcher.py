@@ -1,5 +1,6 @@
 """``Dispatcher``: which hooks it takes, how many at once, when it looks, and how it ends (rules R1, R3, G4, G10)."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -975,3 +976,17 @@ def test_a_fault_of_the_store_is_a_store_error_of_the_tick(machine: Machine) -> 
     with pytest.raises(StoreError):
         Dispatcher(store, Registry([waits]), observer=reports.append, runtime=machine.runtime).run_until_idle()
     assert [type(report.error) for report in reports] == [StoreUnavailableError]
+
+
+def test_s14_a_cancellation_that_leaves_a_body_does_not_end_the_dispatcher(inner: AnyStore) -> None:
+    """Another process, and the next start of this one, would meet it again; the rest of the work must go on."""
+
+    def cancel(attempt: Attempt) -> None:
+        raise asyncio.CancelledError
+
+    cancelled, well = one_step(cancel, "cancelled"), one_step(lambda attempt: None, "well")
+    registry = Registry([cancelled, well])
+    left, done = Client(inner, registry).create(cancelled, 0), Client(inner, registry).create(well, 0)
+    with pytest.raises(asyncio.CancelledError):
+        Dispatcher(inner, registry, concurrency=1).run_until_idle()
+    assert ("active", 1, "complete") == (left.status(), left.get().version, done.status())

@@ -8,11 +8,12 @@ from typing import Any, assert_never
 
 import attrs
 
-from wfcore.errors import CorruptRecordError, NonDeterminismError
+from wfcore.errors import CodecError, CorruptRecordError, NonDeterminismError
 from wfcore.keys import digest
 from wfcore.model import Event, Instance, Payload, StepRecord
 from wfcore.planner.bodies import check_arity, result_type
 from wfcore.planner.calls import Attempt, Raised, Returned, StepCall
+from wfcore.planner.refusals import outgrown
 from wfcore.planner.requests import Request
 from wfcore.planner.steps.decision import Decision, Raise, Return, Run, Stamp, wanted_event
 from wfcore.planner.steps.do import Do, decide_do, settle_do
@@ -45,16 +46,19 @@ class Interpreter:
             CorruptRecordError: the record has a place in the order of settlement, and is not settled.
         """
         spec = request.spec
-        if isinstance(spec, Do):  # not an arm of the match, which is slow: replay asks this for each recorded step
-            decision: Decision = decide_do(record, spec, record.created_at, self._decode)
-        else:
-            match spec:
-                case Sleep():
-                    decision = decide_sleep(record)
-                case WaitForEvent():
-                    decision = decide_wait(record, spec, self.codec.decode)
-                case unreachable:
-                    assert_never(unreachable)
+        try:
+            if isinstance(spec, Do):  # not an arm of the match, which is slow: replay asks this for each recorded step
+                decision: Decision = decide_do(record, spec, record.created_at, self._decode)
+            else:
+                match spec:
+                    case Sleep():
+                        decision = decide_sleep(record)
+                    case WaitForEvent():
+                        decision = decide_wait(record, spec, self.codec.decode)
+                    case unreachable:
+                        assert_never(unreachable)
+        except CodecError as error:
+            raise outgrown(error, f"the result of step {record.key!r}") from None
         if isinstance(decision, (Return, Raise)):
             return decision
         identity = f"{record.instance_ref}, run {record.run_number}, {record.key}"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from wfcore.errors import ForeignAwaitError, StepBodyError, StepUsageError
+from wfcore.errors import CodecError, ForeignAwaitError, StepBodyError, StepUsageError
 from wfcore.planner.requests import Branch, Request
+
+
+def outgrown(error: CodecError, what: str) -> CodecError:
+    """A stored payload does not fit the type that the code gives it now (rule D3): say which."""
+    advice = f"{what} was stored by other code: deploy code whose type takes it; the instance is unchanged"
+    return CodecError(error.path, error.expected, error.found, advice)
 
 
 def misplaced(what: str) -> StepUsageError:

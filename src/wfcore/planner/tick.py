@@ -35,6 +35,7 @@ from wfcore.planner.gate import Tick, absent, answer
 from wfcore.planner.handles import AsyncStep, Step
 from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
+from wfcore.planner.refusals import outgrown
 from wfcore.planner.replay import Replay
 from wfcore.planner.requests import Scope, Unwind
 from wfcore.ports import Codec, checked
@@ -91,7 +92,10 @@ def plan_tick(  # noqa: PLR0913 - each is an input of its own; there is nothing 
         return answered
     workflow = registry.get(instance.workflow_name)
     codec = workflow.local_codec(codec)
-    params = codec.decode(instance.params, workflow.params_type)
+    try:
+        params = codec.decode(instance.params, workflow.params_type)
+    except CodecError as error:
+        raise outgrown(error, f"the parameters of {instance.ref!r}") from None
     replay = Replay(
         Draft(snapshot, instance, execution_id, now),
         History(instance.ref, snapshot.steps),

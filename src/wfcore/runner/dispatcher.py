@@ -93,7 +93,7 @@ class Dispatcher:
         self._busy: set[str] = set()
         self._backoff = Backoff(runtime)
         self._fruitless = 0
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._fatal: BaseException | None = None
         self._thread = threading.Thread(target=self._run_in_thread, name="wfcore-dispatcher", daemon=True)
 
@@ -269,7 +269,7 @@ class Dispatcher:
     def _handle(self, fired: FiredHook) -> None:
         ref = fired.hook.instance_ref
         got_on = False
-        failure: Exception | None = None
+        failure: BaseException | None = None
         fatal: BaseException | None = None
         try:
             report = run_tick(
@@ -285,12 +285,12 @@ class Dispatcher:
             got_on = isinstance(report.result, Applied) or not isinstance(report.plan and report.plan.outcome, Ignored)
         except StoreError as error:  # the report told
             failure = error
-        except Exception as error:
-            _log.exception("a tick of %s failed", ref)
-            failure = error
-        except BaseException as error:
+        except (KeyboardInterrupt, SystemExit) as error:
             _log.critical("%s ends the dispatcher: its code or a body raised %r, no Exception (rule S14)", ref, error)
             fatal = error
+        except BaseException as error:  # such as a cancellation that leaves a body: the hook is left for later
+            _log.exception("a tick of %s failed", ref)
+            failure = error
         with self._changed:
             (self._backoff.forget if got_on else self._backoff.leave_out)(ref)
             self._failure = self._failure or failure
