@@ -111,7 +111,7 @@ TEXTS: list[tuple[Exception, str]] = [
     ),
     (
         UnawaitedStepError(("do:a", "sleep:b")),
-        "the workflow returned, but 'do:a', 'sleep:b' was made and never awaited; write 'await' before the step",
+        "the workflow ended, but 'do:a', 'sleep:b' was made and never awaited; write 'await' before the step",
     ),
     (
         UnknownWorkflowError("old", ("checkout", "refund")),

@@ -1434,5 +1434,27 @@ def test_d3_a_result_that_the_code_has_outgrown_is_named(colour: Colour) -> None
     lab = begin(colour, program(str, "4111"))
     lab.run()
     deploy(lab, colour, program(int, 4111))
-    with pytest.raises(CodecError, match="the result of step 'do:charge' was stored by other code"):
+    with pytest.raises(CodecError, match="in the result of step 'do:charge', as other code stored it"):
         lab.tick(at=T0 + MINUTE)
+
+
+def test_p8_a_step_that_is_taken_for_its_value_is_a_forgotten_await() -> None:
+    @workflow(name="w")
+    async def forgetful(step: AsyncStep) -> object:
+        order: Any = step.do("load", lambda attempt: {"id": "o-1"})
+        return order["id"]
+
+    lab = Lab.of(forgetful)
+    lab.create(forgetful)
+    with pytest.raises(UnawaitedStepError, match="'do:load' was made and never awaited"):
+        lab.plan()
+
+
+@both_colours
+def test_w11_waiting_for_a_type_that_the_workflow_does_not_list_is_refused(colour: Colour) -> None:
+    def program(step: Any) -> Running:
+        yield step.wait_for_event("answer", "aproved")
+
+    lab = begin(colour, program, events=[EventType("approved", str)])
+    with pytest.raises(StepUsageError, match="list it in @workflow"):
+        lab.plan()

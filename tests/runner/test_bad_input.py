@@ -232,7 +232,7 @@ AUTHORS: dict[str, tuple[Workflow[None, Any], type[WfcoreError], str]] = {
     "forgotten await": (
         forgotten_await,
         WfcoreError,
-        "the workflow returned, but 'do:charge' was made and never awaited; write 'await' before the step",
+        "the workflow ended, but 'do:charge' was made and never awaited; write 'await' before the step",
     ),
 }
 

@@ -83,8 +83,12 @@ class SqliteStore:
         self._connections = Connections(str(Path(path).absolute()), self._timeout, synchronous, on_connect)
         self._listeners = Listeners()
         self._turn = Lock()
-        with self._connections.cursor("open") as cursor:
-            schema.ensure(cursor)
+        try:
+            with self._connections.cursor("open") as cursor:
+                schema.ensure(cursor)
+        except BaseException:
+            self.close()
+            raise
 
     def retrieve(self, ref: str) -> Snapshot:
         """All rows of one instance; see :class:`wfcore.ports.Store`."""

@@ -160,7 +160,7 @@ class UnawaitedStepError(WorkflowError):
 
     def __str__(self) -> str:
         keys = ", ".join(map(repr, self.step_keys))
-        return f"the workflow returned, but {keys} was made and never awaited; write 'await' before the step"
+        return f"the workflow ended, but {keys} was made and never awaited; write 'await' before the step"
 
 
 @attrs.define(eq=False)

@@ -70,7 +70,7 @@ def plan_create(
         StepNameError: the id cannot be used.
     """
     ref = build_ref(workflow.name, instance_id)
-    payload = checked(workflow.local_codec(codec), params, workflow.params_type)
+    payload = checked(workflow.local_codec(codec), params, workflow.params_type, f"the parameters of {workflow.name!r}")
     if snapshot.instance is not None:
         raise InstanceExistsError(ref, snapshot.instance.status)
     instance = Instance(
@@ -79,7 +79,7 @@ def plan_create(
         instance_id=instance_id,
         status="active",
         params=payload,
-        tags=codec.decode(checked(codec, dict(tags or {}), dict[str, str]), dict[str, str]),
+        tags=codec.decode(checked(codec, dict(tags or {}), dict[str, str], "the tags"), dict[str, str]),
         created_at=snapshot.now,
         updated_at=snapshot.now,
         execution_id=execution_id,
@@ -129,7 +129,7 @@ def plan_send_event(  # noqa: PLR0913 - as plan_tick
     """
     name, payload_type = workflow.payload_type(event)
     check_id(event_id, "event id")
-    encoded = checked(workflow.local_codec(codec), payload, payload_type)
+    encoded = checked(workflow.local_codec(codec), payload, payload_type, f"the payload of event {name!r}")
     instance = snapshot.instance
     if instance is None:
         raise InstanceNotFoundError(ref)

@@ -11,9 +11,9 @@ from uuid import UUID
 import attrs
 from typing_extensions import TypeForm
 
-from wfcore.errors import StepNameError, StepUsageError
+from wfcore.errors import StepNameError, StepUsageError, UnknownEventTypeError
 from wfcore.failure import is_plain
-from wfcore.keys import check_id, digest
+from wfcore.keys import digest
 from wfcore.plan import LogLine
 from wfcore.planner.calls import Attempt
 from wfcore.planner.replay import Replay
@@ -96,17 +96,16 @@ class _Handle:
         for event in events:
             if not isinstance(event, EventType | str):
                 raise self._refused(name, f"event={event!r}", "pass an EventType, or the name of a type as str")
-            event_name = self._check_type_name(event) if isinstance(event, str) else event.name
+            try:
+                event_name, payload_type = self._replay.interpreter.workflow.payload_type(event)
+            except StepNameError as error:
+                raise self._replay.fault(error) from None
+            except UnknownEventTypeError as error:
+                raise self._refused(name, f"event={event!r}", f"list it in @workflow(events=...): {error}") from None
             if event_name in types:
                 raise self._refused(name, f"event={event!r}", "name each type of event once")
-            types[event_name] = Any if isinstance(event, str) else event.payload_type
+            types[event_name] = payload_type
         return self._replay.request(self._branch, self._scope, "wait_for_event", name, WaitForEvent(types, timeout))
-
-    def _check_type_name(self, name: str) -> str:
-        try:
-            return check_id(name, "event type")
-        except StepNameError as error:
-            raise self._replay.fault(error) from None
 
     def _require_duration(self, name: str, what: str, value: object) -> None:
         if not isinstance(value, timedelta) or value < timedelta(0):

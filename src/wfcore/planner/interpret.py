@@ -144,7 +144,7 @@ class Interpreter:
         record = request.record or self._blank(request, stamp)
 
         def encode(value: object) -> Payload:
-            return checked(self.codec, value, self._type(request.key, do))
+            return checked(self.codec, value, self._type(request.key, do), f"the result of step {request.key!r}")
 
         return settle_do(record, result, do.retry, encode, stamp)
 

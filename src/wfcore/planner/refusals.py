@@ -5,14 +5,35 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from wfcore.errors import CodecError, ForeignAwaitError, StepBodyError, StepUsageError
+from wfcore.errors import (
+    CodecError,
+    ForeignAwaitError,
+    StepBodyError,
+    StepUsageError,
+    UnawaitedStepError,
+    WorkflowError,
+)
+from wfcore.planner.calls import Raised, Returned
 from wfcore.planner.requests import Branch, Request
 
 
 def outgrown(error: CodecError, what: str) -> CodecError:
     """A stored payload does not fit the type that the code gives it now (rule D3): say which."""
-    advice = f"{what} was stored by other code: deploy code whose type takes it; the instance is unchanged"
+    advice = f"in {what}, as other code stored it: deploy code whose type takes it; the instance is unchanged"
     return CodecError(error.path, error.expected, error.found, advice)
+
+
+def check_end(result: Returned[Any] | Raised, unawaited: tuple[str, ...]) -> None:
+    """Refuse an end of workflow code that is a mistake of its author, not a result (rules P8, D9).
+
+    Raises:
+        UnawaitedStepError: it returned without awaiting a step, or took a step itself for its value.
+        WorkflowError: it let one of those escape, such as that of a bad name of an event type.
+    """
+    if unawaited and (isinstance(result, Returned) or isinstance(result.error, (TypeError, AttributeError))):
+        raise UnawaitedStepError(unawaited)
+    if isinstance(result, Raised) and isinstance(result.error, WorkflowError):
+        raise result.error
 
 
 def misplaced(what: str) -> StepUsageError:

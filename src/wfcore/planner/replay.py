@@ -18,14 +18,14 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeAlias, cast
 
-from wfcore.errors import CodecError, CorruptRecordError, SwallowedSuspensionError, UnawaitedStepError, WorkflowError
+from wfcore.errors import CodecError, CorruptRecordError, SwallowedSuspensionError, WorkflowError
 from wfcore.model import StepKind, StepRecord
 from wfcore.planner.calls import Raised, Returned, Settled, StepCall
 from wfcore.planner.draft import Draft
 from wfcore.planner.ends import Abort, Checkpoint, Continue, End, Fault, Loop, Manner, Parked, Stopped
 from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
-from wfcore.planner.refusals import awaitable_refused, misplaced, not_a_step
+from wfcore.planner.refusals import awaitable_refused, check_end, misplaced, not_a_step
 from wfcore.planner.requests import Branch, Request, Scope, Spec, Unwind
 from wfcore.planner.steps.decision import Raise
 from wfcore.planner.steps.do import Do
@@ -196,15 +196,10 @@ class Replay:
             return
         try:
             self._history.require_used_up()
+            check_end(result, tuple(self._unawaited))
+            self.end = result
         except WorkflowError as error:
             self.end = Fault(error)
-            return
-        if self._unawaited and isinstance(result, Returned):
-            self.end = Fault(UnawaitedStepError(tuple(self._unawaited)))
-        elif isinstance(result, Raised) and isinstance(result.error, WorkflowError):
-            self.end = Fault(result.error)  # the author's, such as a bad name of an event type
-        else:
-            self.end = result
 
     # -- requests and settlements
 

@@ -141,7 +141,9 @@ def _plan(replay: Replay, workflow: Workflow[Any, Any], end: End | None) -> Plan
     match end:
         case Returned(value):
             try:
-                output = checked(replay.interpreter.codec, value, workflow.result_type)
+                output = checked(
+                    replay.interpreter.codec, value, workflow.result_type, f"the result of {workflow.name!r}"
+                )
             except CodecError as error:
                 return draft.errored(failure_of(error), logs)
             return draft.completed(output, logs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from wfcore.errors import CodecError
 from wfcore.model import Payload
 
 
@@ -42,12 +43,16 @@ class Codec(Protocol):
         """
 
 
-def checked(codec: Codec, value: object, type_: Any) -> Payload:
+def checked(codec: Codec, value: object, type_: Any, what: str) -> Payload:
     """Encode a value, and make sure that it can be decoded again, before anything is stored (rules S5, M1, W11).
 
     Raises:
-        CodecError: it cannot.
+        CodecError: it cannot; the advice begins with ``what`` it is.
     """
-    payload = codec.encode(value, type_)
-    codec.decode(payload, type_)
+    try:
+        payload = codec.encode(value, type_)
+        codec.decode(payload, type_)
+    except CodecError as error:
+        advice = f"in {what}: {error.advice}" if error.advice else f"in {what}"
+        raise CodecError(error.path, error.expected, error.found, advice) from None
     return payload

@@ -70,7 +70,7 @@ def tell(observer: Observer | None, report: TickReport) -> None:
 
 def _words(error: Exception) -> str:
     if isinstance(error, CodecError):  # what was found there is a payload
-        return f"CodecError: at {error.path}: expected {error.expected}"
+        return f"CodecError: at {error.path}: expected {error.expected}; {error.advice}"
     return str(failure_of(error))
 
 
