@@ -41,7 +41,9 @@ class Store(Protocol):
         """
 
     def apply(self, plan: Plan) -> Applied | Conflict:
-        """Perform the plan's mutations in order if all its preconditions hold, in one transaction (A1 to A13).
+        """Perform the plan's mutations if all its preconditions hold, in one transaction (A1 to A13).
+
+        Rows are put and deleted in the order given, and so are the ``Write`` among themselves.
 
         Raises:
             StoreUnavailableError: transient failure; whether the plan was committed may be unknown.
