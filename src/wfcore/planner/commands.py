@@ -37,7 +37,7 @@ from wfcore.plan import (
 )
 from wfcore.planner.changes import change, handled, nothing, timer
 from wfcore.planner.draft import cancelled
-from wfcore.planner.gate import consumed_pauses, waiting
+from wfcore.planner.gate import consumed_pauses, last_sequence, waiting
 from wfcore.ports import Codec, checked
 from wfcore.retry import DEFERRAL
 from wfcore.workflow import EventType, Workflow
@@ -198,7 +198,7 @@ def plan_write_failure(snapshot: Snapshot, failed: Plan, error: WriteFailedError
         record.key: cancelled(record, now, execution_id) for record in waiting(snapshot.steps)
     }
     if step is not None:
-        sequence = 1 + max((record.sequence for record in snapshot.steps if record.sequence), default=0)
+        sequence = 1 + last_sequence(snapshot.steps)
         records[step.key] = attrs.evolve(
             step,
             status="errored",

@@ -16,8 +16,8 @@ from wfcore.model import TERMINAL, Event, Hook, Instance, InstanceStatus, Payloa
 from wfcore.outcome import Checkpointed, Completed, Errored, Outcome, Stuck, Suspended
 from wfcore.plan import LogLine, Mutation, Plan, PutHook, PutInstance, PutStep, Write
 from wfcore.planner.changes import change, consumed, handled, timer
-from wfcore.planner.gate import stored_timer, waiting
-from wfcore.planner.steps.decision import Stamp, deadline, wanted_event
+from wfcore.planner.gate import last_sequence, stored_timer, waiting
+from wfcore.planner.steps.decision import Stamp, earliest_deadline, wanted_event
 from wfcore.retry import DEFERRAL
 
 
@@ -36,7 +36,7 @@ class Draft:
         self.now = self._base = now
         self.events = tuple(event for event in snapshot.events if event.actor == "user")
         self.waiting: dict[str, StepRecord] = {step.key: step for step in waiting(snapshot.steps)}
-        self._sequence = max((step.sequence for step in snapshot.steps if step.sequence), default=0)
+        self._sequence = last_sequence(snapshot.steps)
         self._hooks = snapshot.hooks
         self._timer = stored_timer(snapshot, instance)
         self._steps: dict[str, tuple[Mutation, ...]] = {}
@@ -96,7 +96,7 @@ class Draft:
 
     def suspended(self) -> Plan:
         """The workflow is parked: the timer stands at the earliest deadline of all waiting records (rules O3, P7)."""
-        until = min((at for at in map(deadline, self.waiting.values()) if at is not None), default=None)
+        until = earliest_deadline(self.waiting.values())
         hook = None if until is None else timer(self.instance, until, self.now)
         return self._freeze("waiting", Suspended(until, tuple(self.waiting)), hook)
 
@@ -149,13 +149,12 @@ def _require_progress(
     status: InstanceStatus, hook: Hook | None, live: Mapping[str, StepRecord], events: tuple[Event, ...], now: datetime
 ) -> None:
     """Rule O5: whatever can make progress has a stored hook that will say so."""
-    deadlines = [at for at in map(deadline, live.values()) if at is not None]
     if status in TERMINAL:
         kept = hook is None and not live
     elif status == "active":
         kept = hook is not None
     else:
         takes = any(wanted_event(record, events) for record in live.values())
-        kept = bool(live) and not takes and (hook.due_at if hook else None) == min(deadlines, default=None)
+        kept = bool(live) and not takes and (hook.due_at if hook else None) == earliest_deadline(live.values())
     if not kept:
         raise AssertionError(f"a plan would break rule O5: {status}, timer {hook}, waiting for {sorted(live)} at {now}")

@@ -15,7 +15,7 @@ from wfcore.model import PAUSE_REQUEST, TERMINAL, FiredHook, Hook, Instance, Sna
 from wfcore.outcome import Ignored, Paused, Rescheduled
 from wfcore.plan import Absent, Mutation, Plan, PutHook
 from wfcore.planner.changes import change, consumed, handled, nothing, timer
-from wfcore.planner.steps.decision import deadline, wanted_event
+from wfcore.planner.steps.decision import earliest_deadline, wanted_event
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +57,11 @@ def answer(tick: Tick, instance: Instance) -> Plan | None:
 def waiting(steps: tuple[StepRecord, ...]) -> list[StepRecord]:
     """The records that are not settled."""
     return [step for step in steps if step.status in ("waiting", "started")]
+
+
+def last_sequence(steps: tuple[StepRecord, ...]) -> int:
+    """The number of the run's last settlement; 0: nothing has settled."""
+    return max((step.sequence for step in steps if step.sequence), default=0)
 
 
 def consumed_pauses(snapshot: Snapshot, instance: Instance, now: datetime) -> tuple[Mutation, ...]:
@@ -119,8 +124,7 @@ def _not_due(tick: Tick, instance: Instance) -> Plan | None:
     if instance.status != "waiting":
         return None
     records = waiting(tick.snapshot.steps)
-    deadlines = [at for at in map(deadline, records) if at is not None]
-    earliest = min(deadlines, default=None)
+    earliest = earliest_deadline(records)
     if earliest is not None and earliest <= tick.now:
         return None
     if any(wanted_event(record, tick.snapshot.events) for record in records):

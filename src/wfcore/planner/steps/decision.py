@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import attrs
 
 from wfcore.model import Event, StepRecord
+
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""The last instant of the calendar."""
 
 
 @attrs.define  # not frozen: one is made for each recorded step, and frozen objects take twice as long to make
@@ -59,6 +63,16 @@ class Stamp:
 def deadline(record: StepRecord) -> datetime | None:
     """The instant at which a waiting record becomes due by itself; ``None``: never."""
     return record.next_retry_at if record.kind == "do" else record.wake_at
+
+
+def earliest_deadline(records: Iterable[StepRecord]) -> datetime | None:
+    """The first instant at which one of these waiting records becomes due by itself; ``None``: never."""
+    return min((at for at in map(deadline, records) if at is not None), default=None)
+
+
+def later(now: datetime, delay: timedelta) -> datetime:
+    """``delay`` after ``now``, or the last instant of the calendar."""
+    return now + delay if delay <= LATEST - now else LATEST
 
 
 def wanted_event(record: StepRecord, events: tuple[Event, ...]) -> Event | None:

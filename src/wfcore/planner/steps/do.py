@@ -13,7 +13,7 @@ from wfcore.errors import CodecError, NonRetryableError, RetryAfterError, StepFa
 from wfcore.failure import failure_of
 from wfcore.model import Payload, StepRecord
 from wfcore.planner.calls import Attempt, Raised, Returned
-from wfcore.planner.steps.decision import Raise, Return, Run, Stamp, Wait
+from wfcore.planner.steps.decision import Raise, Return, Run, Stamp, Wait, later
 from wfcore.retry import Retry
 
 
@@ -77,7 +77,7 @@ def settle_do(
     final = isinstance(error, (NonRetryableError, *retry.give_up_on))
     if final or record.attempts + 1 >= retry.max_attempts:
         return settled(status="errored", failure=failure_of(error))
-    next_retry_at = _after(stamp.now, _pause(record, error, retry))
+    next_retry_at = later(stamp.now, _pause(record, error, retry))
     return ended(status="waiting", failure=failure_of(error), next_retry_at=next_retry_at)
 
 
@@ -85,8 +85,3 @@ def _pause(record: StepRecord, error: Exception, retry: Retry) -> timedelta:
     if isinstance(error, RetryAfterError):
         return error.delay
     return retry.delay_after(record.attempts + 1, record.instance_ref, str(record.run_number), record.key)
-
-
-def _after(now: datetime, delay: timedelta) -> datetime:
-    latest = datetime.max.replace(tzinfo=now.tzinfo)
-    return now + delay if delay <= latest - now else latest

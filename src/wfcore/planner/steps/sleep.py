@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from wfcore.model import StepRecord
-from wfcore.planner.steps.decision import Return, Stamp, Wait
+from wfcore.planner.steps.decision import Return, Stamp, Wait, later
 
 
 @attrs.frozen
@@ -24,8 +24,7 @@ def open_sleep(blank: StepRecord, sleep: Sleep, stamp: Stamp) -> StepRecord:
     """
     until = sleep.until
     if isinstance(until, timedelta):
-        latest = datetime.max.replace(tzinfo=stamp.now.tzinfo)
-        until = stamp.now + until if until <= latest - stamp.now else latest
+        until = later(stamp.now, until)
     return attrs.evolve(blank, wake_at=until)
 
 

@@ -12,7 +12,7 @@ import attrs
 from wfcore.errors import CodecError, EventTimeoutError, StepFailedError
 from wfcore.failure import failure_of
 from wfcore.model import Event, Payload, StepRecord
-from wfcore.planner.steps.decision import Raise, Return, Stamp, Wait
+from wfcore.planner.steps.decision import LATEST, Raise, Return, Stamp, Wait
 from wfcore.workflow import Received
 
 _PAYLOAD = ',"payload":'
@@ -32,9 +32,9 @@ class WaitForEvent:
 
 
 def open_wait(blank: StepRecord, wait: WaitForEvent, stamp: Stamp) -> StepRecord:
-    """The record of a first visit: the deadline is absolute from here on (rule W1)."""
+    """The record of a first visit: the deadline is absolute from here on (W1); beyond the calendar there is none."""
     until = None
-    if wait.timeout is not None and wait.timeout <= datetime.max.replace(tzinfo=stamp.now.tzinfo) - stamp.now:
+    if wait.timeout is not None and wait.timeout <= LATEST - stamp.now:
         until = stamp.now + wait.timeout
     return attrs.evolve(blank, wake_at=until, event_types=tuple(wait.types))
 
