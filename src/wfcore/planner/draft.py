@@ -17,7 +17,7 @@ from wfcore.outcome import Checkpointed, Completed, Errored, Outcome, Stuck, Sus
 from wfcore.plan import LogLine, Mutation, Plan, PutHook, PutInstance, PutStep, Write
 from wfcore.planner.changes import change, consumed, handled, timer
 from wfcore.planner.gate import last_sequence, stored_timer, waiting
-from wfcore.planner.steps.decision import Stamp, earliest_deadline, wanted_event
+from wfcore.planner.steps.decision import Stamp, earliest_deadline, later, wanted_event
 from wfcore.retry import DEFERRAL
 
 
@@ -77,7 +77,7 @@ class Draft:
     def checkpoint(self, recover_after: timedelta) -> Plan:
         """What has settled so far; the timer is due after ``recover_after`` (rule O6)."""
         self.has_body_result = False
-        return self._freeze("active", Checkpointed(), timer(self.instance, self.now + recover_after, self.now))
+        return self._freeze("active", Checkpointed(), timer(self.instance, later(self.now, recover_after), self.now))
 
     def committed(self, plan: Plan, execution_id: str) -> None:
         """The checkpoint was committed: go on from the rows that it wrote, with a new execution id."""
