@@ -217,7 +217,7 @@ class NotAFunction:
         (params_first, "a 'def' workflow takes Step as its first parameter, not Order"),
         (
             optional_step,
-            "a 'def' workflow takes Step as its first parameter, not wfcore.planner.handles.Step | None",
+            "a 'def' workflow takes Step as its first parameter, not wfcore.planner.step.Step | None",
         ),
         (unimported, "an annotation of unimported cannot be resolved (name 'Unimported' is not defined)"),
         (unknown_result, "an annotation of unknown_result cannot be resolved (name 'Missing' is not defined)"),

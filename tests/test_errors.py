@@ -28,6 +28,7 @@ from wfcore.errors import (
     SchemaVersionError,
     StepBodyError,
     StepFailedError,
+    StepInterruptedError,
     StepNameError,
     StepNotRetryableError,
     StepUsageError,
@@ -222,6 +223,10 @@ TEXTS: list[tuple[Exception, str]] = [
         EventTimeoutError("wait_for_event:w", ("approved", "refused"), AT),
         "no event 'approved' or 'refused' for 'wait_for_event:w' until 2026-01-01T00:00:00+00:00",
     ),
+    (
+        StepInterruptedError("do:a", AT),
+        "step 'do:a' was started and left no result until 2026-01-01T00:00:00+00:00; whether its body ran is not known",
+    ),
     (NonRetryableError("no money", details={"code": 51}), "no money"),
     (NonRetryableError(), ""),
     (RetryAfterError(MINUTE, "busy"), "busy"),
@@ -295,7 +300,10 @@ def test_an_error_is_also_what_python_calls_it(error: type[Exception], base: typ
     assert issubclass(error, base)
 
 
-@pytest.mark.parametrize("error", [StepFailedError, EventTimeoutError, NonRetryableError, RetryAfterError])
+@pytest.mark.parametrize(
+    "error",
+    [StepFailedError, StepInterruptedError, EventTimeoutError, NonRetryableError, RetryAfterError],
+)
 def test_what_workflow_code_and_bodies_raise_is_no_error_of_the_library(error: type[Exception]) -> None:
     """So that ``except WfcoreError`` around a command catches nothing of the user's."""
     assert not issubclass(error, WfcoreError)

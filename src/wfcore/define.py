@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeVar, overload
 
 from wfcore.errors import StepNameError, WorkflowDefinitionError
 from wfcore.keys import check_id
+from wfcore.planner.async_step import AsyncStep
 from wfcore.planner.bodies import closure_of
-from wfcore.planner.handles import AsyncStep, Step
+from wfcore.planner.step import Step
 from wfcore.workflow import Checkpoint, EventType, Workflow
 
 P = TypeVar("P")

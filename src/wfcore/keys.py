@@ -79,6 +79,11 @@ def message_id(ref: str, event_id: str) -> str:
     return f"{ref}#msg:{event_id}"
 
 
+def start_id(ref: str) -> str:
+    """Id of the hook that announces an instance that another instance's plan has made (rule T4)."""
+    return f"{ref}#start"
+
+
 def hook_ref(hook_id: str) -> str:
     """The ref of the instance that a hook id belongs to."""
     parts = hook_id.split("#", 2)

@@ -26,6 +26,13 @@ class Errored:
 
 
 @attrs.frozen
+class Continued:
+    """The run has ended, and run ``run_number`` has begun with new parameters (rule O8)."""
+
+    run_number: int
+
+
+@attrs.frozen
 class Suspended:
     """The workflow is parked (rule O3) until ``until`` (``None``: until an event) on the steps ``waiting_on``."""
 
@@ -88,6 +95,7 @@ class Deferred:
 
 Outcome: TypeAlias = (
     Completed
+    | Continued
     | Errored
     | Suspended
     | Paused

@@ -703,7 +703,7 @@ def test_waiting_records_of_an_instance_that_ends_are_cancelled(end: str) -> Non
     steps = [sleeping(LATER), retrying(LATER), listening()]
     row = instance()
     draft = Draft(snapshot(row, steps=steps, hooks=[timer(LATER), message(), notice()]), row, "tick", T0 + SECOND)
-    plan = draft.completed("1", ()) if end == "completed" else draft.errored(FAILURE, ())
+    plan = draft.ended(Completed("1") if end == "completed" else Errored(FAILURE), ())
     expected = [attrs.evolve(each, status="cancelled", settled_at=T0 + SECOND, execution_id="tick") for each in steps]
     assert (expected, ["timer", "msg:e1"]) == (list(written_steps(plan).values()), deleted_hooks(plan))
 
@@ -713,7 +713,7 @@ def test_a_record_made_in_the_tick_that_ends_the_instance_is_written_once_and_ca
     row = instance()
     draft = Draft(snapshot(row), row, "tick", T0)
     draft.put(sleeping(LATER))
-    assert ["cancelled"] == [step.status for step in written_steps(draft.completed("1", ())).values()]
+    assert ["cancelled"] == [step.status for step in written_steps(draft.ended(Completed("1"), ())).values()]
 
 
 @pytest.mark.parametrize(

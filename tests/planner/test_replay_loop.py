@@ -9,13 +9,13 @@ import pytest
 
 from tests.lab import MINUTE, SECOND, T0, Lab
 from tests.planner.rows import record
-from tests.twins import Colour, Program, Running, as_def, begin, both_colours
+from tests.twins import Colour, Program, Running, begin, both_colours
 from wfcore.define import workflow
 from wfcore.model import Event
 from wfcore.outcome import Completed, Suspended
 from wfcore.plan import Plan, PutStep
 from wfcore.planner import AsyncStep, Attempt, Continue, Returned, Settled, StepCall, call_body, plan_tick
-from wfcore.planner.interpret import Interpreter
+from wfcore.planner.interpret import first_due
 from wfcore.planner.requests import Branch, Request, Scope
 from wfcore.planner.steps.sleep import Sleep
 from wfcore.retry import Retry
@@ -301,7 +301,5 @@ NEW = Request(Branch(T0), Scope(), "do", "new", "do:new", Sleep(MINUTE))
 def test_w10_the_first_due_wait_is_settled_first(requests: list[Request], first: str | None) -> None:
     """At T0 + 5 min; an event came at T0 + 2 min."""
     event = Event(instance_ref="w#1", id="e", type="e", payload="null", created_at=T0 + 2 * MINUTE)
-    lab = begin(as_def, told([]))
-    interpreter = Interpreter(workflow=next(iter(lab.registry)), instance=lab.instance, codec=lab.codec)
-    found = interpreter.first_due(requests, (event,), T0 + 5 * MINUTE)
+    found = first_due(requests, (event,), T0 + 5 * MINUTE)
     assert first == (found and found[0].key)

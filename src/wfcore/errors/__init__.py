@@ -21,6 +21,7 @@
     └── CodecError             a payload: path, expected, found
 
     StepFailedError, EventTimeoutError            raised into workflow code
+    StepInterruptedError                          the failure of an at-most-once attempt without a result
     NonRetryableError, RetryAfterError            raised by step bodies
 
 Facts are fields; the text is made in ``__str__``; every error pickles.
@@ -56,6 +57,7 @@ from wfcore.errors.inside import (
     NonRetryableError,
     RetryAfterError,
     StepFailedError,
+    StepInterruptedError,
 )
 from wfcore.errors.store import (
     CodecError,
@@ -85,6 +87,7 @@ __all__ = [
     "SchemaVersionError",
     "StepBodyError",
     "StepFailedError",
+    "StepInterruptedError",
     "StepNameError",
     "StepNotRetryableError",
     "StepUsageError",

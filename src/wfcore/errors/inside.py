@@ -87,3 +87,24 @@ class RetryAfterError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+@attrs.define(eq=False)
+class StepInterruptedError(Exception):
+    """The failure of an at-most-once attempt that was started and left no result in time (rule S13).
+
+    Whether its body ran, and how far, is not known: the worker may have died, or lost its store.
+
+    Attributes:
+        step_key: the step.
+        deadline: when the attempt was given up.
+    """
+
+    step_key: str
+    deadline: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step_key!r} was started and left no result until {self.deadline.isoformat()}; "
+            "whether its body ran is not known"
+        )

@@ -1,18 +1,26 @@
 """Planning: pure functions from a snapshot to a plan; no I/O, no clock."""
 
-from wfcore.planner.calls import Attempt, Perform, Raised, Returned, Settled, StepCall, call_body
+from wfcore.planner.async_step import AsyncStep
+from wfcore.planner.attempt import Attempt
+from wfcore.planner.calls import Perform, Raised, Returned, Settled, StepCall, call_body
+from wfcore.planner.carried import Known
 from wfcore.planner.commands import plan_create, plan_defer, plan_send_event, plan_write_failure, released
-from wfcore.planner.ends import Continue, Stop
-from wfcore.planner.handles import AsyncStep, Step
+from wfcore.planner.ends import Bodies, Continue, Done, Dropped, Elapsed, Stop
 from wfcore.planner.requests import Unwind
-from wfcore.planner.tick import RECOVER_AFTER, Commit, plan_tick
+from wfcore.planner.step import Step
+from wfcore.planner.tick import RECOVER_AFTER, Commit, plan_tick, tick_loop
 
 __all__ = [
     "RECOVER_AFTER",
     "AsyncStep",
     "Attempt",
+    "Bodies",
     "Commit",
     "Continue",
+    "Done",
+    "Dropped",
+    "Elapsed",
+    "Known",
     "Perform",
     "Raised",
     "Returned",
@@ -28,4 +36,5 @@ __all__ = [
     "plan_tick",
     "plan_write_failure",
     "released",
+    "tick_loop",
 ]

@@ -47,28 +47,43 @@ def result_type(step_key: str, body: Callable[..., Any], local_names: Mapping[st
     return annotation
 
 
-def check_arity(step_key: str, body: Callable[..., Any]) -> None:
-    """Refuse a body that cannot be called with exactly one argument, the attempt (rule S16).
+def check_arity(step_key: str, body: Any, arguments: tuple[str, ...] = ("attempt",)) -> None:
+    """Refuse a body that cannot be called with exactly these arguments (rule S16).
 
     Raises:
         StepBodyError: it is not callable, or takes another number of arguments.
     """
+    named = ", ".join(arguments)
     if not callable(body):
-        raise StepBodyError(step_key, f"the body {body!r} is not callable", "pass a function that takes the attempt")
-    if _plainly_takes_one(body):
+        taken = " and ".join(f"the {each}" for each in arguments)
+        raise StepBodyError(step_key, f"the body {body!r} is not callable", f"pass a function that takes {taken}")
+    if len(arguments) == 1 and _plainly_takes_one(body):
         return
     try:
         signature = inspect.signature(body)
     except (TypeError, ValueError):
         return  # a builtin without a signature: calling it will tell
     try:
-        signature.bind(None)
+        signature.bind(*arguments)
     except TypeError:
+        wanted = "one argument, the attempt" if len(arguments) == 1 else f"({named})"
         raise StepBodyError(
             step_key,
-            f"a body is called with exactly one argument, the attempt; this one takes {signature}",
-            "write 'lambda attempt: ...' or 'def body(attempt): ...'; bind other arguments with functools.partial",
+            f"a body is called with exactly {wanted}; this one takes {signature}",
+            f"write 'lambda {named}: ...' or 'def body({named}): ...'; bind other arguments with functools.partial",
         ) from None
+
+
+def item_type(function: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
+    """The type of the items that a map's function takes after the step, ``Any`` (plain JSON) if it does not say."""
+    try:
+        parameter = [*inspect.signature(function).parameters.values()][1]
+    except (IndexError, TypeError, ValueError):
+        return Any
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        return _evaluate("map", annotation, _function_of(function), local_names)
+    return Any if annotation is inspect.Parameter.empty else annotation
 
 
 def _plainly_takes_one(body: Any) -> bool:

@@ -8,7 +8,9 @@ from typing import Any, Generic, TypeAlias, TypeVar, final
 
 import attrs
 
-from wfcore.failure import Failure
+from wfcore.model import Event
+from wfcore.planner.attempt import Attempt
+from wfcore.retry import ONE_ATTEMPT, Retry
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -16,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 @final
 @attrs.frozen
 class Returned(Generic[T_co]):
-    """A body returned this value."""
+    """A body, or a branch, returned this value."""
 
     value: T_co
 
@@ -24,57 +26,35 @@ class Returned(Generic[T_co]):
 @final
 @attrs.frozen
 class Raised:
-    """A body raised this error."""
+    """A body, or a branch, raised this error."""
 
     error: Exception
 
 
 @final
-@attrs.define(eq=False)
-class Attempt:
-    """One run of a step body: what it gets to know, and what it may queue to commit with the step.
-
-    Attributes:
-        number: 1 for the first attempt.
-        idempotency_key: the same for every attempt of this step, another for every other step, run and instance (S10).
-        last_failure: why the attempt before this one failed, ``None`` on the first.
-    """
-
-    number: int
-    idempotency_key: str
-    last_failure: Failure | None = None
-    _writes: list[object] = attrs.field(factory=list, init=False, repr=False)
-    _terminal_writes: list[object] = attrs.field(factory=list, init=False, repr=False)
-
-    def write(self, value: object) -> None:
-        """Queue a write that commits, once, in the transaction that records this attempt's success (rule T1)."""
-        self._writes.append(value)
-
-    def on_terminal_error(self, value: object) -> None:
-        """Queue a write that commits, once, if this attempt ends the step ``errored`` (rule T2)."""
-        self._terminal_writes.append(value)
-
-    def queued(self, *, succeeded: bool) -> tuple[object, ...]:
-        """What was queued for that ending."""
-        return tuple(self._writes if succeeded else self._terminal_writes)
-
-
-@final
 @attrs.frozen(eq=False)
 class StepCall:
-    """A body that the planner asks the runner to perform.
+    """A body to perform.
 
     Attributes:
         key: the step's key.
         name: the step's name.
         attempt: the body's argument.
         body: call it as ``body(attempt)``.
+        returns: type of the result.
+        retry: the policy that decides what a failure means.
+        started_by: execution id of the committed start of an at-most-once body (rule S13), else ``None``.
+        event: the event that is taken, if the body is the ``on_consume`` of a wait (rule W9), else ``None``.
     """
 
     key: str
     name: str
     attempt: Attempt
     body: Callable[[Attempt], Any]
+    returns: Any = Any
+    retry: Retry = ONE_ATTEMPT
+    started_by: str | None = None
+    event: Event | None = None
 
 
 @final

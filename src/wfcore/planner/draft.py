@@ -13,11 +13,12 @@ import attrs
 
 from wfcore.failure import Failure
 from wfcore.model import TERMINAL, Event, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord
-from wfcore.outcome import Checkpointed, Completed, Errored, Outcome, Stuck, Suspended
-from wfcore.plan import LogLine, Mutation, Plan, PutHook, PutInstance, PutStep, Write
-from wfcore.planner.changes import change, consumed, handled, timer
+from wfcore.outcome import Checkpointed, Completed, Continued, Errored, Ignored, Outcome, Stuck, Suspended
+from wfcore.plan import Exists, LogLine, Mutation, Plan, PutHook, PutInstance, PutStep
+from wfcore.planner.changes import change, handled, timer
 from wfcore.planner.gate import last_sequence, stored_timer, waiting
-from wfcore.planner.steps.decision import Stamp, earliest_deadline, later, wanted_event
+from wfcore.planner.mailbox import Mailbox
+from wfcore.planner.steps.decision import Stamp, earliest_deadline, is_waiting, later, wanted_event
 from wfcore.retry import DEFERRAL
 
 
@@ -33,15 +34,15 @@ class Draft:
     def __init__(self, snapshot: Snapshot, instance: Instance, execution_id: str, now: datetime) -> None:
         self.instance = instance if instance.started_at else attrs.evolve(instance, started_at=now)
         self.execution_id = execution_id
-        self.now = self._base = now
-        self.events = tuple(event for event in snapshot.events if event.actor == "user")
+        self.now = self.base = now
+        self.mailbox = Mailbox(snapshot.events)
         self.waiting: dict[str, StepRecord] = {step.key: step for step in waiting(snapshot.steps)}
         self._sequence = last_sequence(snapshot.steps)
         self._hooks = snapshot.hooks
         self._timer = stored_timer(snapshot, instance)
         self._steps: dict[str, tuple[Mutation, ...]] = {}
-        self._events: list[Mutation] = []
         self._logs: list[LogLine] = []
+        self._required: frozenset[str] = frozenset()
         self._committed = False
         self.has_body_result = False
 
@@ -56,28 +57,32 @@ class Draft:
 
     def advance(self, elapsed: timedelta) -> None:
         """Move the tick's time: its base and the time since the retrieve. It never goes back."""
-        self.now = max(self.now, self._base + elapsed)
+        self.now = max(self.now, self.base + elapsed)
 
-    def put(self, record: StepRecord, *, writes: tuple[object, ...] = (), logs: tuple[LogLine, ...] = ()) -> None:
-        """Take a record that was made, tried or settled, with the writes that commit with it."""
+    def put(self, record: StepRecord, *, effects: tuple[Mutation, ...] = (), logs: tuple[LogLine, ...] = ()) -> None:
+        """Take a record that was made, tried or settled, with what commits with it."""
         self._steps.pop(record.key, None)
-        self._steps[record.key] = (PutStep(record), *map(Write, writes))
+        self._steps[record.key] = (PutStep(record), *effects)
         self._logs.extend(logs)
-        if record.sequence is None:
+        if record.sequence is not None:
+            self._sequence = record.sequence
+        if is_waiting(record):
             self.waiting[record.key] = record
         else:
-            self._sequence = record.sequence
             self.waiting.pop(record.key, None)
 
-    def consume(self, event: Event, step_key: str) -> None:
-        """Take an event out of the mailbox."""
-        self.events = tuple(each for each in self.events if each.id != event.id)
-        self._events.append(consumed(event, step_key, self.instance.run_number, self.now))
+    def require(self, refs: frozenset[str]) -> None:
+        """The plan holds only if these instances exist (rule T4)."""
+        self._required |= refs
 
-    def checkpoint(self, recover_after: timedelta) -> Plan:
-        """What has settled so far; the timer is due after ``recover_after`` (rule O6)."""
+    def checkpoint(self, delay: timedelta, *, at_deadline: bool = False) -> Plan:
+        """What has settled so far; the timer is due after ``delay`` (rule O6).
+
+        ``at_deadline``: at the earliest deadline instead, as there is nothing else to do before (rule O4).
+        """
         self.has_body_result = False
-        return self._freeze("active", Checkpointed(), timer(self.instance, later(self.now, recover_after), self.now))
+        due_at = earliest_deadline(self.waiting.values()) if at_deadline else None
+        return self._freeze("active", Checkpointed(), timer(self.instance, due_at or later(self.now, delay), self.now))
 
     def committed(self, plan: Plan, execution_id: str) -> None:
         """The checkpoint was committed: go on from the rows that it wrote, with a new execution id."""
@@ -90,7 +95,8 @@ class Draft:
                 case _:
                     pass
         self._hooks = () if self._timer is None else (self._timer,)
-        self._steps, self._events, self._logs = {}, [], []
+        self._steps, self._logs, self._required = {}, [], frozenset()
+        self.mailbox.taken.clear()
         self.execution_id = execution_id
         self._committed = True
 
@@ -100,15 +106,31 @@ class Draft:
         hook = None if until is None else timer(self.instance, until, self.now)
         return self._freeze("waiting", Suspended(until, tuple(self.waiting)), hook)
 
-    def completed(self, output: Payload, logs: tuple[LogLine, ...]) -> Plan:
-        """The workflow returned (rule O1)."""
+    def ended(self, outcome: Completed | Errored, logs: tuple[LogLine, ...]) -> Plan:
+        """The workflow returned, or an exception escaped from it (rules O1, O2)."""
         self._end(logs)
-        return self._freeze("complete", Completed(output), None, output=output, completed_at=self.now)
+        if isinstance(outcome, Completed):
+            return self._freeze("complete", outcome, None, output=outcome.output, completed_at=self.now)
+        return self._freeze("errored", outcome, None, failure=outcome.failure, completed_at=self.now)
 
-    def errored(self, failure: Failure, logs: tuple[LogLine, ...]) -> Plan:
-        """An exception escaped from the workflow (rule O2)."""
+    def continued(self, params: Payload, logs: tuple[LogLine, ...]) -> Plan:
+        """The run ends, and the next one begins with new parameters; the mailbox stays (rule O8)."""
         self._end(logs)
-        return self._freeze("errored", Errored(failure), None, failure=failure, completed_at=self.now)
+        run_number = self.instance.run_number + 1
+        hook = timer(attrs.evolve(self.instance, run_number=run_number), self.now, self.now)
+        return self._freeze(
+            "active",
+            Continued(run_number),
+            hook,
+            run_number=run_number,
+            key_run=run_number,
+            params=params,
+            started_at=None,
+        )
+
+    def paused(self, why: str) -> Plan:
+        """The instance is paused; what at-most-once bodies have left is recorded all the same (rule S13)."""
+        return self._freeze("paused", Ignored(why), None)
 
     def stuck(self, failure: Failure) -> Plan:
         """An error of the author after new work: keep the work, try again later (rule D9)."""
@@ -124,11 +146,11 @@ class Draft:
         self.waiting = {}
 
     def _freeze(self, status: InstanceStatus, outcome: Outcome, hook: Hook | None, **fields: object) -> Plan:
-        _require_progress(status, hook, self.waiting, self.events, self.now)
+        _require_progress(status, hook, self.waiting, self.mailbox.offered, self.now)
         hooks: list[Mutation] = [PutHook(hook)] if hook else []
         hooks.extend(each for each in handled(self._hooks) if hook is None or each.id != hook.id)
-        mutations = (*(each for step in self._steps.values() for each in step), *self._events, *hooks)
-        return change(
+        mutations = (*(each for step in self._steps.values() for each in step), *self.mailbox.taken, *hooks)
+        plan = change(
             self.instance,
             mutations,
             outcome,
@@ -138,6 +160,10 @@ class Draft:
             status=status,
             **fields,
         )
+        if not self._required:
+            return plan
+        needed = (Exists(ref) for ref in sorted(self._required - {self.instance.ref}))
+        return attrs.evolve(plan, preconditions=(*plan.preconditions, *needed))
 
 
 def cancelled(record: StepRecord, now: datetime, execution_id: str) -> StepRecord:
@@ -153,6 +179,8 @@ def _require_progress(
         kept = hook is None and not live
     elif status == "active":
         kept = hook is not None
+    elif status == "paused":
+        kept = hook is None
     else:
         takes = any(wanted_event(record, events) for record in live.values())
         kept = bool(live) and not takes and (hook.due_at if hook else None) == earliest_deadline(live.values())

@@ -1,4 +1,4 @@
-"""How a tick of workflow code ends, and what the loop asks and is answered: values. Pure: no I/O, no clock."""
+"""What the replay loop asks and is answered, and how a tick of workflow code ends: values. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,48 @@ import attrs
 from wfcore.errors import CodecError, CorruptRecordError, WorkflowError
 from wfcore.plan import Plan
 from wfcore.planner.calls import Raised, Returned, Settled, StepCall
+
+# ---- the loop asks
+
+
+@attrs.frozen(eq=False)
+class Bodies:
+    """Start these bodies, then say what happened first among all bodies in flight.
+
+    Attributes:
+        start: the bodies to start, in this order.
+        unwanted: keys of bodies in flight whose results nobody waits for (rule P5): one that can be cancelled is.
+        until: the time since the retrieve at which the next deadline passes; ``None``: there is none.
+    """
+
+    start: tuple[StepCall, ...]
+    unwanted: frozenset[str]
+    until: timedelta | None
+
+
+# ---- and is answered
+
+
+@attrs.frozen(eq=False)
+class Done:
+    """A body in flight has settled."""
+
+    call: StepCall
+    settled: Settled
+
+
+@attrs.frozen(eq=False)
+class Dropped:
+    """An unwanted body was cancelled and leaves no record (rule P3)."""
+
+    call: StepCall
+
+
+@attrs.frozen
+class Elapsed:
+    """``Bodies.until`` has passed, so much time after the retrieve, and no body has settled (rule W10)."""
+
+    elapsed: timedelta
 
 
 @attrs.frozen
@@ -25,8 +67,13 @@ class Stop:
     """The runner does not go on: it lost, it failed, it was asked to stop, or it saw a hook that the plan did not."""
 
 
-Loop: TypeAlias = Generator[StepCall | Plan, Settled | Continue | Stop, None]
-"""The replay loop: a ``StepCall`` is answered with ``Settled``, a checkpoint with ``Continue`` or ``Stop``."""
+Answer: TypeAlias = Done | Dropped | Elapsed | Continue | Stop
+Loop: TypeAlias = Generator[Bodies | Plan, Answer, None]
+"""The replay loop: ``Bodies`` is answered with ``Done``, ``Dropped`` or ``Elapsed``, a checkpoint ``Plan`` with
+``Continue`` or ``Stop``."""
+
+
+# ---- how a tick ends
 
 
 @attrs.frozen
@@ -65,14 +112,16 @@ End: TypeAlias = Returned[Any] | Raised | Parked | Checkpoint | Stopped | Fault 
 
 @attrs.frozen(kw_only=True)
 class Manner:
-    """How the loop checkpoints (rule O6).
+    """How bodies run, and how the loop checkpoints (rule O6).
 
     Attributes:
-        each_step: whether a step that has returned is committed before the next body starts.
         continues: whether somebody commits checkpoints while the tick goes on.
         recover_after: when another runner may take over, counted from a checkpoint that is continued.
+        concurrent: whether bodies of several branches may be in flight at once.
+        each_step: whether a step that has returned is committed before the next body starts.
     """
 
-    each_step: bool
     continues: bool
     recover_after: timedelta
+    concurrent: bool = False
+    each_step: bool = True

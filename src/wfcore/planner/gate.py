@@ -14,8 +14,10 @@ from wfcore.keys import is_terminal_notice, timer_id
 from wfcore.model import PAUSE_REQUEST, TERMINAL, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Ignored, Paused, Rescheduled
 from wfcore.plan import Absent, Mutation, Plan, PutHook
+from wfcore.planner.carried import Known
 from wfcore.planner.changes import change, consumed, handled, nothing, timer
-from wfcore.planner.steps.decision import earliest_deadline, wanted_event
+from wfcore.planner.ends import Done
+from wfcore.planner.steps.decision import earliest_deadline, is_waiting, wanted_event
 
 
 @attrs.frozen(kw_only=True)
@@ -27,17 +29,23 @@ class Tick:
         fired: the hook that fired.
         execution_id: of the plan to make.
         now: the base of the tick's time.
-        mine: execution ids of plans that this runner committed for this instance.
+        known: what the runner knows beside.
     """
 
     snapshot: Snapshot
     fired: FiredHook
     execution_id: str
     now: datetime
-    mine: frozenset[str]
+    known: Known
+
+    @property
+    def results(self) -> tuple[Done, ...]:
+        """Results of at-most-once bodies whose start is still the one that is stored (rule S13)."""
+        starts = {(step.key, step.execution_id) for step in self.snapshot.steps if step.status == "started"}
+        return tuple(done for done in self.known.held if (done.call.key, done.call.started_by) in starts)
 
 
-def absent(tick: Tick) -> Plan:
+def no_instance(tick: Tick) -> Plan:
     """The plan for an instance that does not exist (rule G1)."""
     ref = tick.fired.hook.instance_ref
     deletions = handled(tick.snapshot.hooks)
@@ -56,7 +64,7 @@ def answer(tick: Tick, instance: Instance) -> Plan | None:
 
 def waiting(steps: tuple[StepRecord, ...]) -> list[StepRecord]:
     """The records that are not settled."""
-    return [step for step in steps if step.status in ("waiting", "started")]
+    return [step for step in steps if is_waiting(step)]
 
 
 def last_sequence(steps: tuple[StepRecord, ...]) -> int:
@@ -97,7 +105,7 @@ def _terminal(tick: Tick, instance: Instance) -> Plan | None:
 
 
 def _running_elsewhere(tick: Tick, instance: Instance) -> Plan | None:
-    if instance.status != "active" or instance.execution_id in tick.mine:
+    if instance.status != "active" or instance.execution_id in tick.known.mine or tick.results:
         return None
     stored = stored_timer(tick.snapshot, instance)
     if stored is None or stored.due_at <= tick.now:
@@ -121,7 +129,7 @@ def _paused(tick: Tick, instance: Instance) -> Plan | None:
 
 
 def _not_due(tick: Tick, instance: Instance) -> Plan | None:
-    if instance.status != "waiting":
+    if instance.status != "waiting" or tick.results:
         return None
     records = waiting(tick.snapshot.steps)
     earliest = earliest_deadline(records)

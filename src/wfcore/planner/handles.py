@@ -1,21 +1,18 @@
-"""The objects that workflow code holds: ``Step`` and ``AsyncStep``. They make requests: no I/O, no clock."""
+"""What the step handles of both colours share: they make requests, and answer plain calls. No I/O, no clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, final, overload
+from typing import Any, Never
 from uuid import UUID
-
-import attrs
-from typing_extensions import TypeForm
 
 from wfcore.errors import StepNameError, StepUsageError, UnknownEventTypeError
 from wfcore.failure import is_plain
 from wfcore.keys import digest
 from wfcore.plan import LogLine
-from wfcore.planner.calls import Attempt
+from wfcore.planner.attempt import Attempt
 from wfcore.planner.replay import Replay
 from wfcore.planner.requests import Branch, Request, Scope
 from wfcore.planner.steps.do import Do
@@ -24,13 +21,8 @@ from wfcore.planner.steps.wait import WaitForEvent
 from wfcore.retry import ONE_ATTEMPT, Retry
 from wfcore.workflow import EventType, Received
 
-T = TypeVar("T")
-E = TypeVar("E")
-E1 = TypeVar("E1")
-E2 = TypeVar("E2")
 
-
-class _Handle:
+class Handle:
     """What both colours share: making requests, and the plain calls, which take no sequence."""
 
     __slots__ = ("_branch", "_replay", "_scope")
@@ -66,6 +58,29 @@ class _Handle:
         plain = {name: value if is_plain(value) else repr(value) for name, value in fields.items()}
         self._branch.logs.append(LogLine(str(message), plain))
 
+    def patched(self, patch_id: str) -> bool:
+        """Whether this run goes by new code; put it where code that runs already has to change (rule D4).
+
+        ``if step.patched("two parcels"): ... else: ...``: a run that has recorded steps further down in this scope
+        keeps to the old code (False), all others take the new code (True). Decided once for the whole run.
+
+        Args:
+            patch_id: names the change; a name like those of steps.
+        """
+        return self._replay.patched(self._branch, self._scope, patch_id)
+
+    def continue_with(self, params: Any = None) -> Never:
+        """End this run and begin the next one with new parameters: ``return step.continue_with(params)`` (rule O8).
+
+        For loops without end: the next run has a history of its own, and new idempotency keys. Events that nobody has
+        taken stay in the mailbox.
+
+        Args:
+            params: of the workflow's parameter type.
+        """
+        self._replay.require_current(self._branch, "continue_with")
+        return self._replay.continue_with(params)  # type: ignore[misc] # only to be returned
+
     def _derived(self, kind: str, name: str) -> bytes:
         key = self._replay.key(self._branch, self._scope, kind, name)
         instance = self._replay.interpreter.instance
@@ -75,10 +90,20 @@ class _Handle:
         key = self._replay.key(self._branch, self._scope, "scope", name)
         return Scope(key, self._scope.depth + 1)
 
-    def _do(self, name: str, body: Callable[[Attempt], Any], returns: Any, retry: Retry | None) -> Request:
+    def _do(
+        self,
+        name: str,
+        body: Callable[[Attempt], Any],
+        returns: Any,
+        retry: Retry | None,
+        at_most_once: timedelta | None,
+    ) -> Request:
         if retry is not None and not isinstance(retry, Retry):
             raise self._refused(name, f"retry={retry!r}", "pass wfcore.Retry(max_attempts=...)")
-        do = Do(body, returns, retry or ONE_ATTEMPT)
+        if at_most_once is not None and not _is_positive(at_most_once):
+            advice = "pass a timedelta longer than zero: when a started body without a result counts as failed"
+            raise self._refused(name, f"at_most_once={at_most_once!r}", advice)
+        do = Do(body, returns, retry or ONE_ATTEMPT, at_most_once)
         return self._replay.request(self._branch, self._scope, "do", name, do)
 
     def _sleep(self, name: str, duration: timedelta) -> Request:
@@ -89,7 +114,13 @@ class _Handle:
         sleep = Sleep(self._require_instant(name, instant))
         return self._replay.request(self._branch, self._scope, "sleep", name, sleep)
 
-    def _wait(self, name: str, events: tuple[EventType[Any] | str, ...], timeout: timedelta | None) -> Request:
+    def _wait(
+        self,
+        name: str,
+        events: tuple[EventType[Any] | str, ...],
+        timeout: timedelta | None,
+        on_consume: Callable[[Attempt, Received[Any]], Any] | None,
+    ) -> Request:
         if timeout is not None:
             self._require_duration(name, "timeout", timeout)
         types: dict[str, Any] = {}
@@ -105,7 +136,8 @@ class _Handle:
             if event_name in types:
                 raise self._refused(name, f"event={event!r}", "name each type of event once")
             types[event_name] = payload_type
-        return self._replay.request(self._branch, self._scope, "wait_for_event", name, WaitForEvent(types, timeout))
+        wait = WaitForEvent(types, timeout, on_consume)
+        return self._replay.request(self._branch, self._scope, "wait_for_event", name, wait)
 
     def _require_duration(self, name: str, what: str, value: object) -> None:
         if not isinstance(value, timedelta) or value < timedelta(0):
@@ -122,177 +154,5 @@ class _Handle:
         return self._replay.fault(StepUsageError(name, f"{problem} cannot be used", advice))
 
 
-@final
-class Step(_Handle):
-    """The steps of a ``def`` workflow. Calls return when the step has settled; a wait unwinds the call stack."""
-
-    __slots__ = ()
-
-    def scope(self, name: str) -> Step:
-        """A handle whose step names are counted on their own (rule K2)."""
-        return Step(self._replay, self._branch, self._child(name))
-
-    @overload
-    def do(self, name: str, body: Callable[[Attempt], T], *, returns: TypeForm[T], retry: Retry | None = None) -> T: ...
-    @overload
-    def do(self, name: str, body: Callable[[Attempt], T], *, retry: Retry | None = None) -> T: ...
-    def do(
-        self, name: str, body: Callable[[Attempt], Any], *, returns: Any = attrs.NOTHING, retry: Retry | None = None
-    ) -> Any:
-        """Run a body once its turn comes, record its result, and return it; on replay return the recorded result.
-
-        Bodies are at-least-once (rule S12): use ``attempt.idempotency_key`` for effects outside.
-
-        Args:
-            name: the step's name, unique by repetition number within its scope.
-            body: called with the :class:`Attempt`.
-            returns: type of the result; left out: the body's return annotation, else plain JSON (rule S15).
-            retry: how often and how fast to try again; left out: one attempt.
-
-        Raises:
-            StepFailedError: no attempts are left, or the failure is final (rules S2, S7).
-        """
-        return self._replay.call(self._do(name, body, returns, retry))
-
-    def sleep(self, name: str, duration: timedelta) -> None:
-        """Go on after ``duration``, counted from the first visit (rules W1 to W3)."""
-        self._replay.call(self._sleep(name, duration))
-
-    def sleep_until(self, name: str, instant: datetime) -> None:
-        """Go on at ``instant`` (aware); at once if it has passed (rules W1 to W3)."""
-        self._replay.call(self._sleep_until(name, instant))
-
-    @overload
-    def wait_for_event(self, name: str, event: EventType[E], /, *, timeout: timedelta | None = None) -> Received[E]: ...
-    @overload
-    def wait_for_event(
-        self, name: str, event: EventType[E], second: EventType[E1], /, *, timeout: timedelta | None = None
-    ) -> Received[E] | Received[E1]: ...
-    @overload
-    def wait_for_event(
-        self,
-        name: str,
-        event: EventType[E],
-        second: EventType[E1],
-        third: EventType[E2],
-        /,
-        *,
-        timeout: timedelta | None = None,
-    ) -> Received[E] | Received[E1] | Received[E2]: ...
-    @overload
-    def wait_for_event(
-        self, name: str, event: EventType[Any] | str, /, *more: EventType[Any] | str, timeout: timedelta | None = None
-    ) -> Received[Any]: ...
-    def wait_for_event(
-        self, name: str, event: EventType[Any] | str, /, *more: EventType[Any] | str, timeout: timedelta | None = None
-    ) -> Received[Any]:
-        """Take the first event of the wanted type(s), in order of arrival; also one that was sent before (W4 to W8).
-
-        Args:
-            name: the step's name.
-            event: the type; a ``str`` means plain JSON payloads.
-            more: further types, one of which will do.
-            timeout: counted from the first visit; ``None``: wait for ever; zero: only what is already there.
-
-        Raises:
-            EventTimeoutError: no such event was created before the deadline.
-            StepFailedError: the event's payload does not fit its type (rule W12).
-        """
-        received: Received[Any] = self._replay.call(self._wait(name, (event, *more), timeout))
-        return received
-
-
-@final
-class AsyncStep(_Handle):
-    """The steps of an ``async def`` workflow. Calls return what is to be awaited; no event loop is needed."""
-
-    __slots__ = ()
-
-    def scope(self, name: str) -> AsyncStep:
-        """A handle whose step names are counted on their own (rule K2)."""
-        return AsyncStep(self._replay, self._branch, self._child(name))
-
-    @overload
-    def do(
-        self,
-        name: str,
-        body: Callable[[Attempt], Coroutine[Any, Any, T]],
-        *,
-        returns: TypeForm[T],
-        retry: Retry | None = None,
-    ) -> Coroutine[Any, Any, T]: ...
-    @overload
-    def do(
-        self, name: str, body: Callable[[Attempt], T], *, returns: TypeForm[T], retry: Retry | None = None
-    ) -> Coroutine[Any, Any, T]: ...
-    @overload
-    def do(
-        self, name: str, body: Callable[[Attempt], Coroutine[Any, Any, T]], *, retry: Retry | None = None
-    ) -> Coroutine[Any, Any, T]: ...
-    @overload
-    def do(self, name: str, body: Callable[[Attempt], T], *, retry: Retry | None = None) -> Coroutine[Any, Any, T]: ...
-    def do(
-        self, name: str, body: Callable[[Attempt], Any], *, returns: Any = attrs.NOTHING, retry: Retry | None = None
-    ) -> Coroutine[Any, Any, Any]:
-        """Run a body once its turn comes, record its result, and give it; on replay give the recorded result.
-
-        Bodies are at-least-once (rule S12): use ``attempt.idempotency_key`` for effects outside.
-
-        Args:
-            name: the step's name, unique by repetition number within its scope.
-            body: called with the :class:`Attempt`.
-            returns: type of the result; left out: the body's return annotation, else plain JSON (rule S15).
-            retry: how often and how fast to try again; left out: one attempt.
-
-        Raises:
-            StepFailedError: no attempts are left, or the failure is final (rules S2, S7).
-        """
-        return self._do(name, body, returns, retry)
-
-    def sleep(self, name: str, duration: timedelta) -> Coroutine[Any, Any, None]:
-        """Go on after ``duration``, counted from the first visit (rules W1 to W3)."""
-        return self._sleep(name, duration)
-
-    def sleep_until(self, name: str, instant: datetime) -> Coroutine[Any, Any, None]:
-        """Go on at ``instant`` (aware); at once if it has passed (rules W1 to W3)."""
-        return self._sleep_until(name, instant)
-
-    @overload
-    def wait_for_event(
-        self, name: str, event: EventType[E], /, *, timeout: timedelta | None = None
-    ) -> Coroutine[Any, Any, Received[E]]: ...
-    @overload
-    def wait_for_event(
-        self, name: str, event: EventType[E], second: EventType[E1], /, *, timeout: timedelta | None = None
-    ) -> Coroutine[Any, Any, Received[E] | Received[E1]]: ...
-    @overload
-    def wait_for_event(
-        self,
-        name: str,
-        event: EventType[E],
-        second: EventType[E1],
-        third: EventType[E2],
-        /,
-        *,
-        timeout: timedelta | None = None,
-    ) -> Coroutine[Any, Any, Received[E] | Received[E1] | Received[E2]]: ...
-    @overload
-    def wait_for_event(
-        self, name: str, event: EventType[Any] | str, /, *more: EventType[Any] | str, timeout: timedelta | None = None
-    ) -> Coroutine[Any, Any, Received[Any]]: ...
-    def wait_for_event(
-        self, name: str, event: EventType[Any] | str, /, *more: EventType[Any] | str, timeout: timedelta | None = None
-    ) -> Coroutine[Any, Any, Received[Any]]:
-        """Take the first event of the wanted type(s), in order of arrival; also one that was sent before (W4 to W8).
-
-        Args:
-            name: the step's name.
-            event: the type; a ``str`` means plain JSON payloads.
-            more: further types, one of which will do.
-            timeout: counted from the first visit; ``None``: wait for ever; zero: only what is already there.
-
-        Raises:
-            EventTimeoutError: no such event was created before the deadline.
-            StepFailedError: the event's payload does not fit its type (rule W12).
-        """
-        return self._wait(name, (event, *more), timeout)
+def _is_positive(duration: object) -> bool:
+    return isinstance(duration, timedelta) and duration > timedelta(0)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, assert_never
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, cast
 
 import attrs
 
 from wfcore.errors import CodecError, CorruptRecordError, NonDeterminismError
+from wfcore.failure import Failure
 from wfcore.keys import digest
 from wfcore.model import Event, Instance, Payload, StepRecord
-from wfcore.planner.bodies import check_arity, result_type
-from wfcore.planner.calls import Attempt, Raised, Returned, StepCall
+from wfcore.planner.attempt import Attempt
+from wfcore.planner.bodies import check_arity, item_type, result_type
+from wfcore.planner.calls import Raised, Returned, StepCall
 from wfcore.planner.refusals import outgrown
 from wfcore.planner.requests import Request
-from wfcore.planner.steps.decision import Decision, Raise, Return, Run, Stamp, wanted_event
-from wfcore.planner.steps.do import Do, decide_do, settle_do
+from wfcore.planner.steps.decision import Decision, Raise, Return, Stamp, is_waiting, wanted_event
+from wfcore.planner.steps.do import Do, decide_do, interrupted, settle_do, start_do
 from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_sleep
-from wfcore.planner.steps.wait import WaitForEvent, decide_wait, open_wait, settle_wait
+from wfcore.planner.steps.wait import (
+    WaitForEvent,
+    decide_wait,
+    open_wait,
+    refuse_wait,
+    settle_wait,
+)
 from wfcore.ports import Codec, checked
-from wfcore.workflow import Workflow
+from wfcore.workflow import Received, Workflow
 
 
 @attrs.frozen(kw_only=True)
@@ -47,16 +57,12 @@ class Interpreter:
         """
         spec = request.spec
         try:
-            if isinstance(spec, Do):  # not an arm of the match, which is slow: replay asks this for each recorded step
+            if isinstance(spec, Do):  # not an arm of a match, which is slow: replay asks this for each recorded step
                 decision: Decision = decide_do(record, spec, record.created_at, self._decode)
+            elif isinstance(spec, WaitForEvent):
+                decision = decide_wait(record, spec, self.codec.decode)
             else:
-                match spec:
-                    case Sleep():
-                        decision = decide_sleep(record)
-                    case WaitForEvent():
-                        decision = decide_wait(record, spec, self.codec.decode)
-                    case unreachable:
-                        assert_never(unreachable)
+                decision = decide_sleep(record)
         except CodecError as error:
             raise outgrown(error, f"the result of step {record.key!r}") from None
         if isinstance(decision, (Return, Raise)):
@@ -64,17 +70,20 @@ class Interpreter:
         identity = f"{record.instance_ref}, run {record.run_number}, {record.key}"
         raise CorruptRecordError("steps", identity, f"sequence {record.sequence}, but status {record.status}")
 
-    def open(self, request: Request, stamp: Stamp) -> StepRecord | None:
-        """The record of a wait's first visit; a ``do`` has none before its first attempt."""
-        match request.spec:
-            case Do():
-                return None
-            case Sleep():
-                return open_sleep(self._blank(request, stamp), request.spec, stamp)
-            case WaitForEvent():
-                return open_wait(self._blank(request, stamp), request.spec, stamp)
-            case unreachable:
-                assert_never(unreachable)
+    def open(self, request: Request, stamp: Stamp) -> StepRecord:
+        """The record of the first visit of a sleep or a wait; a ``do`` has none before its first attempt."""
+        blank = self._blank(request, stamp)
+        if isinstance(request.spec, WaitForEvent):
+            return open_wait(blank, request.spec, stamp)
+        return open_sleep(blank, cast(Sleep, request.spec), stamp)
+
+    def mark(self, request: Request, result: Payload | None, stamp: Stamp) -> StepRecord:
+        """The record of a patch, or of the list under a map: complete, without a place in the order (rules K3, D4)."""
+        return attrs.evolve(self._blank(request, stamp), status="completed", result=result, settled_at=stamp.now)
+
+    def reopened(self, record: StepRecord, stamp: Stamp) -> StepRecord:
+        """A cancelled record whose branch is open again: it waits, with the deadline that it had (rule M7)."""
+        return attrs.evolve(record, status="waiting", sequence=None, settled_at=None, execution_id=stamp.execution_id)
 
     def check(self, request: Request, record: StepRecord) -> None:
         """Refuse a request whose open record wants other event types (rule W13).
@@ -83,7 +92,7 @@ class Interpreter:
             NonDeterminismError: it does.
         """
         spec = request.spec
-        if isinstance(spec, WaitForEvent) and record.status == "waiting" and {*record.event_types} != {*spec.types}:
+        if isinstance(spec, WaitForEvent) and is_waiting(record) and {*record.event_types} != {*spec.types}:
             raise NonDeterminismError(
                 self.instance.ref,
                 record.key,
@@ -93,60 +102,69 @@ class Interpreter:
                 f"an open wait for {sorted(record.event_types)} would now wait for {sorted(spec.types)}",
             )
 
-    def first_due(
-        self, requests: Iterable[Request], events: tuple[Event, ...], now: datetime
-    ) -> tuple[Request, StepRecord, Event | None] | None:
-        """The open wait that became due first, and the event it takes, if any (rule W10); ``None``: none is due.
-
-        By instant, events before deadlines, then in the order in which they were asked for.
-        """
-        first = None
-        for request in requests:
-            record = request.record
-            if record is None or (found := _due(record, events, now)) is None:
-                continue
-            if first is None or found[:2] < first[0]:
-                first = found[:2], (request, record, found[2])
-        return first and first[1]
-
-    def first_ready(self, requests: Iterable[Request], now: datetime) -> tuple[Request, Do, int] | None:
-        """The body that was asked for first and may run, and as which attempt; ``None``: none may."""
-        for request in requests:
-            if isinstance(request.spec, Do):
-                decision = decide_do(request.record, request.spec, now, self._decode)
-                if isinstance(decision, Run):
-                    return request, request.spec, decision.attempt
-        return None
-
     def settle_due(self, request: Request, record: StepRecord, event: Event | None, stamp: Stamp) -> StepRecord:
-        """The record of a wait that is due."""
+        """The record of a wait that is due, or of a start that has left no result (rule S13)."""
         if isinstance(request.spec, WaitForEvent):
             return settle_wait(record, event, self.codec.decode, request.spec, stamp)
+        if isinstance(request.spec, Do):
+            return settle_do(record, interrupted(record), request.spec.retry, str, stamp)
         return settle_sleep(record, stamp)
 
-    def call(self, request: Request, do: Do, attempt: int) -> StepCall:
+    def digest(self, items: list[Any], function: Any) -> Payload:
+        """What is recorded of a list under a map: its number of items, and a digest of them encoded (rule P1).
+
+        Raises:
+            CodecError: they cannot be encoded by the type that the function gives its item.
+        """
+        type_: Any = list[item_type(function, self.workflow.local_names)]  # type: ignore[misc] # a type at run time
+        encoded = self.codec.encode(items, type_)
+        return json.dumps({"count": len(items), "digest": digest("map", encoded).hex()[:32]})
+
+    # -- bodies
+
+    def call(self, request: Request) -> StepCall:
         """The body to perform.
 
         Raises:
             StepBodyError: it does not take exactly one argument, or the type of its result cannot be resolved
                 (rule S16): found before it runs, so that it does not run again and again because of it.
         """
+        do = cast(Do, request.spec)
         check_arity(request.key, do.body)
-        self._type(request.key, do)
-        last = request.record.failure if request.record else None
-        key = digest(
-            "idempotency", self.instance.ref, self.instance.created_by, str(self.instance.key_run), request.key
-        ).hex()[:32]
-        return StepCall(request.key, request.name, Attempt(attempt, key, last and last.without_traceback()), do.body)
+        record = request.record
+        number = 1 if record is None else record.attempts + 1
+        last = None if record is None else record.failure
+        attempt = self._attempt(request, number, last and last.without_traceback())
+        return StepCall(request.key, request.name, attempt, do.body, self._type(request.key, do), do.retry)
 
-    def settle_body(self, request: Request, do: Do, result: Returned[Any] | Raised, stamp: Stamp) -> StepRecord:
+    def consume(self, request: Request, event: Event, received: Received[Any]) -> StepCall:
+        """The body that decides whether an event is taken (rule W9).
+
+        Raises:
+            StepBodyError: it does not take exactly two arguments.
+        """
+        wait = cast(WaitForEvent, request.spec)
+        check_arity(request.key, wait.on_consume, ("attempt", "received"))
+        body = partial(_consume, wait.on_consume, received)
+        return StepCall(request.key, request.name, self._attempt(request, 1, None), body, event=event)
+
+    def start(self, request: Request, stamp: Stamp) -> StepRecord:
+        """The record of an attempt that is committed before its body runs (rule S13)."""
+        at_most_once = cast(Do, request.spec).at_most_once or timedelta(0)
+        return start_do(request.record or self._blank(request, stamp), at_most_once, stamp)
+
+    def settle_body(self, request: Request, call: StepCall, result: Returned[Any] | Raised, stamp: Stamp) -> StepRecord:
         """The record after an attempt."""
         record = request.record or self._blank(request, stamp)
+        if call.event is not None:
+            if isinstance(result, Raised):
+                return refuse_wait(record, result.error, stamp)
+            return settle_wait(record, call.event, self.codec.decode, cast(WaitForEvent, request.spec), stamp)
+        return settle_call(record, call, result, self.codec, stamp)
 
-        def encode(value: object) -> Payload:
-            return checked(self.codec, value, self._type(request.key, do), f"the result of step {request.key!r}")
-
-        return settle_do(record, result, do.retry, encode, stamp)
+    def _attempt(self, request: Request, number: int, last: Failure | None) -> Attempt:
+        parts = (self.instance.ref, self.instance.created_by, str(self.instance.key_run), request.key)
+        return Attempt(number, digest("idempotency", *parts).hex()[:32], last, self.codec)
 
     def _decode(self, record: StepRecord, do: Do) -> Any:
         return self.codec.decode(record.result or "", self._type(record.key, do))
@@ -160,8 +178,41 @@ class Interpreter:
         return request.blank(stamp.now, self.instance.ref, self.instance.run_number, stamp.execution_id)
 
 
+def first_due(
+    requests: Iterable[Request], events: tuple[Event, ...], now: datetime
+) -> tuple[Request, StepRecord, Event | None] | None:
+    """What became due first, and the event it takes, if any (rule W10); ``None``: nothing is due.
+
+    By instant, events before deadlines, then by branch, the one that stands first in the code.
+    """
+    first = None
+    for request in requests:
+        record = request.record
+        if record is None or (found := _due(record, events, now)) is None:
+            continue
+        place = (*found[:2], request.branch.order)
+        if first is None or place < first[0]:
+            first = place, (request, record, found[2])
+    return first and first[1]
+
+
+def settle_call(
+    record: StepRecord, call: StepCall, result: Returned[Any] | Raised, codec: Codec, stamp: Stamp
+) -> StepRecord:
+    """The record of a ``do`` after an attempt; needs nothing of workflow code (rule S13)."""
+
+    def encode(value: object) -> Payload:
+        return checked(codec, value, call.returns, f"the result of step {call.key!r}")
+
+    return settle_do(record, result, call.retry, encode, stamp)
+
+
+def _consume(on_consume: Any, received: Received[Any], attempt: Attempt) -> Any:
+    return on_consume(attempt, received)
+
+
 def _due(record: StepRecord, events: tuple[Event, ...], now: datetime) -> tuple[datetime, int, Event | None] | None:
-    """When an open wait became due, whether by an event (0) or by its deadline (1), and the event (rule W6)."""
+    """When it became due, whether by an event (0) or by its deadline (1), and the event (rule W6)."""
     event = wanted_event(record, events)
     if event is not None:
         return max(event.created_at, record.created_at), 0, event

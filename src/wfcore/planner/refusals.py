@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from wfcore.errors import (
@@ -14,7 +15,7 @@ from wfcore.errors import (
     WorkflowError,
 )
 from wfcore.planner.calls import Raised, Returned
-from wfcore.planner.requests import Branch, Request
+from wfcore.planner.requests import Branch, ContinueWith, Request
 
 
 def outgrown(error: CodecError, what: str) -> CodecError:
@@ -36,6 +37,20 @@ def check_end(result: Returned[Any] | Raised, unawaited: tuple[str, ...]) -> Non
         raise result.error
 
 
+def check_next_run(result: Returned[Any] | Raised, made: ContinueWith | None) -> None:
+    """Refuse a workflow that asks for its next run and returns something else (rule O8).
+
+    Raises:
+        StepUsageError: it does.
+    """
+    if made is not None and isinstance(result, Returned) and result.value is not made:
+        raise StepUsageError(
+            "continue_with",
+            f"the workflow returned {type(result.value).__qualname__} in its place",
+            "write 'return step.continue_with(params)'",
+        )
+
+
 def misplaced(what: str) -> StepUsageError:
     """A step handle was used outside of the workflow code that it belongs to (rule K2)."""
     return StepUsageError(
@@ -52,8 +67,29 @@ def awaitable_refused(step_key: str, value: Any) -> StepBodyError:
     return StepBodyError(
         step_key,
         f"its body gave an awaitable ({type(value).__qualname__}), and this runner cannot await",
-        "use a plain function as the body",
+        "use a plain function as the body, or run the workflow, an 'async def', by an AsyncDispatcher",
     )
+
+
+def as_coroutine(made: Any) -> Coroutine[Any, Any, Any]:
+    """What the function of a branch gave, as something that can be advanced.
+
+    Raises:
+        StepUsageError: it gave something that cannot be awaited.
+    """
+    if isinstance(made, Coroutine):
+        return made
+    if isinstance(made, Awaitable):
+        return _awaited(made)
+    raise StepUsageError(
+        "branch",
+        f"its function gave {type(made).__qualname__}, which cannot be awaited",
+        "use an 'async def' that takes the branch's step, or return one of its steps",
+    )
+
+
+async def _awaited(made: Awaitable[Any]) -> Any:
+    return await made
 
 
 def not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError:
@@ -66,6 +102,8 @@ def not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError
         )
     what = "a bare suspension" if asked is None else f"a {type(asked).__qualname__}"
     inner: Any = branch.coroutine
+    if not inspect.iscoroutine(inner):
+        return ForeignAwaitError(what, None, None)
     while inspect.iscoroutine(inner.cr_await):
         if _of_asyncio(inner.cr_await):
             what = f"asyncio.{inner.cr_await.cr_code.co_name}"  # the line to mend is the one that calls it

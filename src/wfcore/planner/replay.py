@@ -1,34 +1,37 @@
 """Replay: workflow code over its history, by one loop, live and on replay (rule P2). Pure: no clock, no asyncio.
 
 The loop repeats: (1) advance every branch that can go on to its next request, or to its end; (2) choose *one*
-settlement: a recorded one, in the recorded order; else, once history is used up (rule D1), a wait that is due, or a
-body that may run; (3) give it the next sequence and resume exactly the branch that asked for it. No request is
-answered outside this loop, so that live and on replay workflow code sees the same things in the same order.
+settlement: a recorded one, in the recorded order; else, once history is used up (rule D1), what ``live.py`` settles:
+a wait that is due, or a body; (3) give it the next sequence and resume exactly the branch that asked for it. No request
+is answered outside this loop, so that live and on replay workflow code sees the same things in the same order.
 
-The loop is a generator. It yields ``StepCall`` (answered with ``Settled``) and checkpoint ``Plan`` (answered with
-``Continue`` or ``Stop``); who drives it may be blocking or not. An ``async def`` workflow is resumed by sending into
-its coroutine; a ``def`` workflow by returning to its call, which is why it has one branch.
+The loop is a generator. It yields ``Bodies`` and checkpoint ``Plan`` (``ends.py``); who drives it may be blocking or
+not. An ``async def`` workflow, and each of its branches, is resumed by sending into its coroutine; a ``def`` workflow
+by returning to its call, which is why it has one branch.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections import deque
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
-from typing import Any, TypeAlias, cast
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import attrs
 
 from wfcore.errors import CodecError, CorruptRecordError, SwallowedSuspensionError, WorkflowError
-from wfcore.model import StepKind, StepRecord
-from wfcore.planner.calls import Raised, Returned, Settled, StepCall
-from wfcore.planner.draft import Draft
-from wfcore.planner.ends import Abort, Checkpoint, Continue, End, Fault, Loop, Manner, Parked, Stopped
+from wfcore.keys import SegmentKind
+from wfcore.model import StepRecord
+from wfcore.planner.agenda import Agenda, mark_begun
+from wfcore.planner.branches import Branches
+from wfcore.planner.calls import Raised, Returned
+from wfcore.planner.ends import Abort, End, Fault, Loop, Parked, Stopped
+from wfcore.planner.groups import Fan
 from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
-from wfcore.planner.refusals import awaitable_refused, check_end, misplaced, not_a_step
-from wfcore.planner.requests import Branch, Request, Scope, Spec, Unwind
+from wfcore.planner.live import Live
+from wfcore.planner.refusals import as_coroutine, check_end, check_next_run, misplaced, not_a_step
+from wfcore.planner.requests import Branch, ContinueWith, Patch, Request, Scope, Spec, Unwind, close_code
 from wfcore.planner.steps.decision import Raise
-from wfcore.planner.steps.do import Do
 
 Drive: TypeAlias = Callable[[Loop], None]
 """Runs the loop to its end, performing bodies and committing checkpoints."""
@@ -39,33 +42,44 @@ class Replay:
     """One tick of one instance's workflow code.
 
     Args:
-        draft: takes what settles.
         history: what has settled before.
         interpreter: knows the step kinds.
-        manner: when to checkpoint.
+        agenda: takes what is asked for.
+        live: settles what history has not.
         drive: runs the loop for a ``def`` workflow, from inside its step calls.
+        began_at: when the run began.
     """
 
-    def __init__(self, draft: Draft, history: History, interpreter: Interpreter, manner: Manner, drive: Drive) -> None:
-        self.draft = draft
+    def __init__(
+        self,
+        history: History,
+        interpreter: Interpreter,
+        agenda: Agenda,
+        live: Live,
+        drive: Drive,
+        began_at: datetime,
+    ) -> None:
         self.end: End | None = None
-        self.root = Branch(draft.instance.started_at or draft.now)
-        self._history = history
+        self.root = Branch(began_at)
         self.interpreter = interpreter
-        self._manner = manner
-        self.drive = drive
+        self._history = history
+        self._agenda = agenda
+        self._live = live
+        live.is_over = self._has_ended
+        self._drive = drive
         self._over = False
         self._current: Branch | None = None
-        self._runnable: deque[Branch] = deque()
-        self._open: dict[str, Request] = {}
-        self._fresh: list[Request] = []
-        self._unawaited: dict[str, Request] = {}
+        self._branches = Branches(history, agenda, live)
+        self._runnable = self._branches.runnable
+        self._unawaited = self._branches.unawaited
+        self._patches: dict[str, bool] = {}
+        self._next_run: ContinueWith | None = None
 
     # -- what the handles of workflow code call
 
     def require_current(self, branch: Branch, what: str) -> None:
         """Refuse a step that is used outside of the workflow code it was given to (rule K2)."""
-        if self.end is not None and not self._over:
+        if (branch.closed and self._current is None) or (self.end is not None and not self._over):
             raise Unwind
         if self._over or self._current is not branch:
             error = misplaced(what)
@@ -80,10 +94,10 @@ class Replay:
         except WorkflowError as error:
             raise self.fault(error) from None
 
-    def request(self, branch: Branch, scope: Scope, kind: StepKind, name: str, spec: Spec) -> Request:
+    def request(self, branch: Branch, scope: Scope, kind: SegmentKind, name: str, spec: Spec) -> Request:
         """A new request; awaiting it hands it to the loop."""
         request = Request(branch, scope, kind, name, self.key(branch, scope, kind, name), spec)
-        if branch.coroutine is not None:
+        if branch.coroutine is not None or branch.begin is not None:
             self._unawaited[request.key] = request
         return request
 
@@ -94,7 +108,7 @@ class Replay:
         self._ask(branch, request)
         try:
             if self._go_on():
-                self.drive(self.loop())
+                self._drive(self.loop())
         except Unwind as unwind:
             self.unwound(unwind)
         except BaseException as error:
@@ -105,6 +119,31 @@ class Replay:
         if isinstance(branch.answer, Raise):
             raise branch.answer.error
         return branch.answer.value
+
+    def patched(self, branch: Branch, scope: Scope, patch_id: str) -> bool:
+        """Whether the run goes by the code behind a patch; decided once in a run (rule D4)."""
+        self.require_current(branch, patch_id)
+        known = self._patches.get(patch_id)
+        if known is None:
+            root = Scope()
+            try:
+                mark = Request(branch, root, "patch", patch_id, root.key("patch", patch_id), Patch())
+            except WorkflowError as error:
+                raise self.fault(error) from None
+            recorded = self._history.has_patch(patch_id)
+            known = recorded or not self._history.has_unasked(scope.path)
+            self._patches[patch_id] = known
+            if known and not recorded:
+                self._live.mark(mark, None)
+        return known
+
+    def continue_with(self, params: Any) -> ContinueWith:
+        """What ends the run if the workflow returns it (rule O8)."""
+        self._next_run = ContinueWith(params)
+        return self._next_run
+
+    def _has_ended(self) -> bool:
+        return self.end is not None
 
     def fault(self, error: WorkflowError) -> Unwind:
         """Note an error of the author; it ends the tick even if workflow code swallows what is raised for it."""
@@ -131,27 +170,31 @@ class Replay:
         except Unwind as unwind:
             self.unwound(unwind)
         except Exception as error:
-            self._ended(Raised(error))
+            self._ended(self.root, Raised(error))
         else:
             if isinstance(self.end, Parked):
-                self.end = Fault(SwallowedSuspensionError(next(iter(self._open))))
-            self._ended(Returned(value))
+                self.end = Fault(SwallowedSuspensionError(next(iter(self._agenda.open))))
+            self._ended(self.root, Returned(value))
 
     def loop(self) -> Loop:
         """The loop. Ends when the tick has ended, or when it is a ``def`` workflow's turn."""
         while self._go_on():
-            yield from self._settle()
+            yield from self._settle(self._live.settle)
+        while self._agenda.flying and isinstance(self.end, Returned | Raised | Fault):
+            yield from self._settle(self._live.take)
 
     def _go_on(self) -> bool:
         """The loop as far as history reaches. False: the tick has ended, or it is a ``def`` workflow's turn."""
+        agenda = self._agenda
         try:
             while self.end is None:
                 if self._runnable:
                     branch = self._runnable.popleft()
-                    if branch.coroutine is None:
+                    if branch.coroutine is None and branch.begin is None:
                         return False
-                    self._advance(branch, branch.coroutine)
-                elif (record := self._history.next_settled(self._open)) is not None:
+                    if not branch.closed:
+                        self._advance(branch)
+                elif (record := self._history.next_settled(agenda.open, agenda.late)) is not None:
                     self._deliver(record)
                 else:
                     return True
@@ -159,44 +202,55 @@ class Replay:
             self.end = Fault(error)
         return False
 
+    def _settle(self, settle: Callable[[], Any]) -> Loop:
+        try:
+            came = yield from settle()
+            if isinstance(came, StepRecord):
+                self._deliver(came)
+            elif came is not None:
+                self.end = came
+        except _FAULTS as error:
+            self.end = self.end or Fault(error)
+
     def close(self) -> None:
-        """Let go of a coroutine that has not ended; its ``finally`` blocks can schedule nothing (rule D7)."""
+        """Let go of code that has not ended; its ``finally`` blocks can schedule nothing (rule D7)."""
         self.end = self.end or Stopped()
-        coroutine = self.root.coroutine
-        for _ in range(100):
-            if coroutine is None or inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:
-                break
-            try:
-                coroutine.close()
-            except (Exception, Unwind):  # noqa: S112 - a finally block failed, or awaits: the tick is over either way
-                continue
+        close_code(self.root)
         self._over = True
 
-    def _advance(self, branch: Branch, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _advance(self, branch: Branch) -> None:
         self._current = branch
         try:
+            if branch.coroutine is None and branch.begin is not None:
+                branch.coroutine = as_coroutine(branch.begin(branch))
             if isinstance(branch.answer, Raise):
-                asked = coroutine.throw(branch.answer.error)
+                asked = branch.coroutine.throw(branch.answer.error)  # type: ignore[union-attr] # it has begun
             else:
-                asked = coroutine.send(branch.answer.value)
+                asked = branch.coroutine.send(branch.answer.value)  # type: ignore[union-attr] # it has begun
         except StopIteration as stop:
-            self._ended(Returned(stop.value))
+            self._ended(branch, Returned(stop.value))
         except Unwind as unwind:
             self.unwound(unwind)
         except Exception as error:
-            self._ended(Raised(error))
+            self._ended(branch, Raised(error))
         else:
             if self.end is None:
                 self._ask(branch, asked)
         finally:
             self._current = None
 
-    def _ended(self, result: Returned[Any] | Raised) -> None:
+    def _ended(self, branch: Branch, result: Returned[Any] | Raised) -> None:
+        self._current = None
         if self.end is not None:
             return
         try:
-            self._history.require_used_up()
-            check_end(result, tuple(self._unawaited))
+            check_end(result, tuple(key for key, each in self._unawaited.items() if each.branch is branch))
+            if branch.group is not None:
+                self._branches.ended(branch, branch.group, result)
+                return
+            self._history.require_used_up(self._agenda.late)
+            check_next_run(result, self._next_run)
+            self._live.write()
             self.end = result
         except WorkflowError as error:
             self.end = Fault(error)
@@ -208,88 +262,39 @@ class Replay:
         if not own or (branch.coroutine is not None and self._unawaited.pop(asked.key, None) is None):
             self.end = Fault(not_a_step(branch, asked))
             return
+        branch.asked = asked
+        if type(asked.spec) is Fan:
+            try:
+                self._branches.open(branch, asked, asked.spec)
+            except WorkflowError as error:
+                self.end = Fault(error)
+            return
         asked.record = record = self._history.ask(asked.key)
         if record is None:
             asked.logs = tuple(branch.logs)
-            self._fresh.append(asked)
+            self._agenda.asked.append(asked)
         elif record.sequence is None:
+            self._agenda.asked.append(asked)
             try:
                 self.interpreter.check(asked, record)
             except WorkflowError as error:
                 self.end = Fault(error)
         branch.logs.clear()
-        self._open[asked.key] = asked
-
-    def _settle(self) -> Loop:
-        try:
-            if not self._settle_due():
-                yield from self._run_body()
-        except _FAULTS as error:
-            self.end = self.end or Fault(error)
+        self._agenda.open[asked.key] = asked
 
     def _deliver(self, record: StepRecord) -> None:
-        request = self._open.pop(record.key)
+        request = self._agenda.open.pop(record.key, None)
+        if request is None:
+            self._branches.came_late(self._agenda.late.pop(record.key))
+            return
         branch = request.branch
+        if record.status == "cancelled":  # it was late in a group whose decision was undone: it waits again (rule M7)
+            request.record = attrs.evolve(record, sequence=None)
+            self._agenda.open[record.key] = request
+            self._agenda.asked.append(request)
+            return
         branch.answer = self.interpreter.answer(request, record)
         branch.clock = record.settled_at or branch.clock
+        if branch.group is not None and record.kind == "do":
+            mark_begun(branch)
         self._runnable.append(branch)
-
-    def _settle_due(self) -> bool:
-        """Settle the wait that became due first (rule W10); False: none is due."""
-        for request in self._fresh:
-            opened = self.interpreter.open(request, self.draft.stamp())
-            if opened is not None:
-                request.record = opened
-                self.draft.put(opened, logs=request.logs)
-        self._fresh.clear()
-        due = self.interpreter.first_due(self._open.values(), self.draft.events, self.draft.now)
-        if due is None:
-            return False
-        request, record, event = due
-        settled = self.interpreter.settle_due(request, record, event, self.draft.stamp())
-        self.draft.put(settled)
-        if event is not None:
-            self.draft.consume(event, request.key)
-        self._deliver(settled)
-        return True
-
-    def _run_body(self) -> Loop:
-        """Run the body that was asked for first and may run; none may: the tick ends."""
-        ready = self.interpreter.first_ready(self._open.values(), self.draft.now)
-        if ready is None:
-            self.end = Parked()
-            return
-        request, do, attempt = ready
-        if self.draft.has_body_result and self._manner.each_step:
-            yield from self._checkpoint()
-            if self.end is not None:
-                return
-        call = self.interpreter.call(request, do, attempt)
-        settled = cast(Settled, (yield call))
-        if self.end is not None:
-            return  # the body used a step
-        self.draft.advance(settled.elapsed)
-        self._settle_body(request, do, call, settled.result)
-
-    def _settle_body(self, request: Request, do: Do, call: StepCall, result: Returned[Any] | Raised) -> None:
-        if isinstance(result, Returned) and inspect.isawaitable(result.value):
-            raise awaitable_refused(request.key, result.value)
-        record = self.interpreter.settle_body(request, do, result, self.draft.stamp())
-        ended = record.sequence is not None
-        writes = call.attempt.queued(succeeded=record.status == "completed") if ended else ()
-        self.draft.put(record, writes=writes, logs=() if request.record else request.logs)
-        self.draft.has_body_result = True
-        request.record = record
-        if ended:
-            self._deliver(record)
-
-    def _checkpoint(self) -> Loop:
-        plan = self.draft.checkpoint(self._manner.recover_after if self._manner.continues else timedelta(0))
-        if not self._manner.continues:
-            self.end = Checkpoint(plan)
-            return
-        answer = yield plan
-        if isinstance(answer, Continue):
-            self.draft.committed(plan, answer.execution_id)
-        else:
-            self.end = Stopped()

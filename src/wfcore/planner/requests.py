@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+import inspect
+from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime
 from typing import Any, TypeAlias
 
+import attrs
+
 from wfcore.errors import WorkflowError
-from wfcore.keys import check_name
-from wfcore.model import StepKind, StepRecord
+from wfcore.keys import SegmentKind, check_name
+from wfcore.model import StepRecord
 from wfcore.plan import LogLine
+from wfcore.planner.calls import Raised, Returned
+from wfcore.planner.groups import Fan
 from wfcore.planner.steps.decision import Raise, Return
 from wfcore.planner.steps.do import Do
 from wfcore.planner.steps.sleep import Sleep
 from wfcore.planner.steps.wait import WaitForEvent
 
-Spec: TypeAlias = Do | Sleep | WaitForEvent
+
+@attrs.frozen
+class ContinueWith:
+    """What a workflow returns to begin its next run with these parameters (rule O8)."""
+
+    params: Any
+
+
+@attrs.frozen
+class Patch:
+    """Workflow code asks whether it goes by the code behind a patch (rule D4); only its record is a step's."""
+
+
+Spec: TypeAlias = Do | Sleep | WaitForEvent | Fan | Patch
 
 
 class Unwind(BaseException):
@@ -56,19 +74,81 @@ class Branch:
     """One line of execution of workflow code.
 
     Attributes:
-        coroutine: how it is resumed; ``None`` for a ``def`` workflow, which is resumed by returning to it.
+        coroutine: how it is resumed; ``None`` for a ``def`` workflow, which is resumed by returning to it, and for a
+            branch that has not begun.
+        begin: makes the coroutine of a branch that has not begun.
+        group: the group that it is a branch of; ``None`` for the workflow itself.
+        order: where it stands among all branches, whatever has settled: the indices of the branches around it.
+        asked: the request that it waits for.
+        inner: the group that it waits for, if it has asked for one.
         answer: what it is resumed with.
         clock: what ``step.now()`` says there: the last settlement in its causal past (rule D5).
         logs: lines that were logged since its last request.
+        closed: whether its group was decided without it (rules P4, P5).
+        has_run: whether a body of it, or of a branch below it, has run.
     """
 
-    __slots__ = ("answer", "clock", "coroutine", "logs")
+    __slots__ = (
+        "answer",
+        "asked",
+        "begin",
+        "clock",
+        "closed",
+        "coroutine",
+        "group",
+        "has_run",
+        "inner",
+        "logs",
+        "order",
+    )
 
-    def __init__(self, clock: datetime) -> None:
+    def __init__(
+        self,
+        clock: datetime,
+        group: Group | None = None,
+        order: tuple[int, ...] = (),
+        begin: Callable[[Branch], Any] | None = None,
+    ) -> None:
         self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.begin = begin
+        self.group = group
+        self.order = order
+        self.asked: Request | None = None
+        self.inner: Group | None = None
         self.answer: Return | Raise = Return(None)
         self.clock = clock
         self.logs: list[LogLine] = []
+        self.closed = False
+        self.has_run = False
+
+
+class Group:
+    """A gather, race or map under way.
+
+    Attributes:
+        request: what asked for it.
+        fan: the branches as they were asked for.
+        branches: those that run, by index.
+        ended: the results of those that have ended, by index.
+        decision: what it gives, once that is decided.
+        clock: what ``step.now()`` says after it.
+        draining: keys of bodies that have to be recorded before a failure is raised (rule P4).
+        logs: lines that were logged before it, to be emitted with the first record that is made in it.
+        admitted: branches that may start bodies, in a map with bounded concurrency.
+    """
+
+    __slots__ = ("admitted", "branches", "clock", "decision", "draining", "ended", "fan", "logs", "request")
+
+    def __init__(self, request: Request, fan: Fan) -> None:
+        self.request = request
+        self.fan = fan
+        self.branches: list[Branch] = []
+        self.ended: dict[int, Returned[Any] | Raised] = {}
+        self.decision: Return | Raise | None = None
+        self.clock = request.branch.clock
+        self.draining: set[str] = set()
+        self.logs: list[LogLine] = []
+        self.admitted: set[Branch] = set()
 
 
 class Request(Coroutine[Any, Any, Any]):
@@ -87,10 +167,10 @@ class Request(Coroutine[Any, Any, Any]):
 
     __slots__ = ("_iterator", "branch", "key", "kind", "logs", "name", "record", "scope", "spec")
 
-    def __init__(self, branch: Branch, scope: Scope, kind: StepKind, name: str, key: str, spec: Spec) -> None:
+    def __init__(self, branch: Branch, scope: Scope, kind: SegmentKind, name: str, key: str, spec: Spec) -> None:
         self.branch = branch
         self.scope = scope
-        self.kind: StepKind = kind
+        self.kind: SegmentKind = kind
         self.name = name
         self.key = key
         self.spec = spec
@@ -118,13 +198,23 @@ class Request(Coroutine[Any, Any, Any]):
         if self._iterator is not None:
             self._iterator.close()
 
+    def take_logs(self) -> tuple[LogLine, ...]:
+        """The lines to emit with its first record: those before it, and those before the groups around it."""
+        lines, self.logs = list(self.logs), ()
+        group = self.branch.group
+        while group is not None:
+            lines[:0] = group.logs
+            group.logs = []
+            group = group.request.branch.group
+        return tuple(lines)
+
     def blank(self, now: datetime, instance_ref: str, run_number: int, execution_id: str) -> StepRecord:
         """The record of its first visit, before anything is known of it."""
         return StepRecord(
             instance_ref=instance_ref,
             run_number=run_number,
             key=self.key,
-            kind=self.kind,
+            kind=self.kind,  # type: ignore[arg-type] # a gather or a race has no record
             name=self.name,
             parent_key=self.scope.path or None,
             depth=self.scope.depth,
@@ -132,3 +222,20 @@ class Request(Coroutine[Any, Any, Any]):
             created_at=now,
             execution_id=execution_id,
         )
+
+
+def close_code(branch: Branch) -> None:
+    """Let go of the code of a branch, and of those below it; what its ``finally`` blocks await is not asked for."""
+    for each in branch.inner.branches if branch.inner else ():
+        close_code(each)
+    coroutine = branch.coroutine
+    if isinstance(coroutine, Request):
+        coroutine.close()
+        return
+    for _ in range(100):
+        if coroutine is None or inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:
+            break
+        try:
+            coroutine.close()
+        except (Exception, Unwind):  # noqa: S112 - a finally block failed, or awaits: the branch is over either way
+            continue

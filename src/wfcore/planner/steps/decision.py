@@ -60,9 +60,15 @@ class Stamp:
     execution_id: str
 
 
+def is_waiting(record: StepRecord) -> bool:
+    """Whether a record is one of a step that has not settled."""
+    return record.status in ("waiting", "started")
+
+
 def deadline(record: StepRecord) -> datetime | None:
     """The instant at which a waiting record becomes due by itself; ``None``: never."""
-    return record.next_retry_at if record.kind == "do" else record.wake_at
+    retries = record.kind == "do" and record.status != "started"
+    return record.next_retry_at if retries else record.wake_at
 
 
 def earliest_deadline(records: Iterable[StepRecord]) -> datetime | None:

@@ -1,4 +1,4 @@
-"""``do``: a body whose result is recorded, with retries (rules S1 to S10, S15). Pure: no clock, no I/O."""
+"""``do``: a body whose result is recorded, with retries, or started at most once (rules S1 to S15). Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 import attrs
 
-from wfcore.errors import CodecError, NonRetryableError, RetryAfterError, StepFailedError
+from wfcore.errors import CodecError, NonRetryableError, RetryAfterError, StepFailedError, StepInterruptedError
 from wfcore.failure import failure_of
 from wfcore.model import Payload, StepRecord
-from wfcore.planner.calls import Attempt, Raised, Returned
+from wfcore.planner.attempt import Attempt
+from wfcore.planner.calls import Raised, Returned
 from wfcore.planner.steps.decision import Raise, Return, Run, Stamp, Wait, later
 from wfcore.retry import Retry
 
@@ -25,26 +26,50 @@ class Do:
         body: the function to run.
         returns: the type that the caller gave, ``None``: see the body's annotation.
         retry: how often and how fast to try.
+        at_most_once: how long a started attempt may take before it counts as failed (rule S13); ``None``: attempts
+            are not committed before they start, and run at least once.
     """
 
     body: Callable[[Attempt], Any]
     returns: Any
     retry: Retry
+    at_most_once: timedelta | None = None
 
 
 def decide_do(
     record: StepRecord | None, do: Do, now: datetime, decode: Callable[[StepRecord, Do], Any]
 ) -> Return | Raise | Run | Wait:
-    """What a record says: its result, its failure, wait for the next attempt, or run the body (rules S1 to S4)."""
+    """What a record says: its result, its failure, wait for the next attempt, or run the body (rules S1 to S4).
+
+    A start of at most once waits for its result until its deadline (rule S13); who may run it is not decided here.
+    """
     if record is None:
         return Run(1)
     if record.status == "completed":
         return Return(decode(record, do))
     if record.status == "errored" and record.failure is not None:
         return Raise(StepFailedError(record.key, record.failure.without_traceback()))
+    if record.status == "started":
+        return Wait(record.wake_at)
     if record.next_retry_at is not None and record.next_retry_at > now:
         return Wait(record.next_retry_at)
     return Run(record.attempts + 1)
+
+
+def start_do(record: StepRecord, at_most_once: timedelta, stamp: Stamp) -> StepRecord:
+    """The record of an attempt that is committed before its body runs (rule S13): a deadline, never renewed."""
+    return attrs.evolve(
+        record,
+        status="started",
+        next_retry_at=None,
+        wake_at=later(stamp.now, at_most_once),
+        execution_id=stamp.execution_id,
+    )
+
+
+def interrupted(record: StepRecord) -> Raised:
+    """How an attempt ends that was started and left no result by its deadline (rule S13)."""
+    return Raised(StepInterruptedError(record.key, record.wake_at or record.created_at))
 
 
 def settle_do(
@@ -64,6 +89,7 @@ def settle_do(
         attempts=record.attempts + 1,
         max_attempts=retry.max_attempts,
         next_retry_at=None,
+        wake_at=None,
         execution_id=stamp.execution_id,
     )
     settled = partial(ended, sequence=stamp.sequence, settled_at=stamp.now)

@@ -12,6 +12,7 @@ import attrs
 from wfcore.errors import CodecError, EventTimeoutError, StepFailedError
 from wfcore.failure import failure_of
 from wfcore.model import Event, Payload, StepRecord
+from wfcore.planner.attempt import Attempt
 from wfcore.planner.steps.decision import LATEST, Raise, Return, Stamp, Wait
 from wfcore.workflow import Received
 
@@ -25,10 +26,12 @@ class WaitForEvent:
     Attributes:
         types: payload types by event type.
         timeout: counted from the first visit; ``None``: no deadline.
+        on_consume: a body that runs when the event is taken, with the attempt and what was received (rule W9).
     """
 
     types: Mapping[str, Any]
     timeout: timedelta | None
+    on_consume: Callable[[Attempt, Received[Any]], Any] | None = None
 
 
 def open_wait(blank: StepRecord, wait: WaitForEvent, stamp: Stamp) -> StepRecord:
@@ -62,6 +65,24 @@ def settle_wait(
     except CodecError as error:
         return attrs.evolve(settled, status="errored", event_id=event.id, failure=failure_of(error))
     return attrs.evolve(settled, status="completed", event_id=event.id, result=_envelope(event))
+
+
+def receive(event: Event, wait: WaitForEvent, decode: Callable[[Payload, Any], Any]) -> Received[Any]:
+    """The event as workflow code and ``on_consume`` see it (rule W8). Raises ``CodecError`` (rule W12)."""
+    return _received(_envelope(event), wait, decode)
+
+
+def refuse_wait(record: StepRecord, error: Exception, stamp: Stamp) -> StepRecord:
+    """The record of a wait whose ``on_consume`` raised: errored, and it has taken no event (rule W9)."""
+    return attrs.evolve(
+        record,
+        status="errored",
+        attempts=1,
+        failure=failure_of(error),
+        sequence=stamp.sequence,
+        settled_at=stamp.now,
+        execution_id=stamp.execution_id,
+    )
 
 
 def _timeout(record: StepRecord) -> EventTimeoutError:

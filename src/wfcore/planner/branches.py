@@ -1,0 +1,110 @@
+"""Branches under way: groups are opened, decided and closed (rules P1, P4, P5, D5). Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from wfcore.planner.agenda import Agenda
+from wfcore.planner.calls import Raised, Returned
+from wfcore.planner.groups import Fan, check_items, decide_group, join
+from wfcore.planner.history import History
+from wfcore.planner.live import Live
+from wfcore.planner.requests import Branch, Group, Request, close_code
+from wfcore.planner.steps.decision import Raise, Return
+
+
+class Branches:
+    """The branches of one tick.
+
+    Args:
+        history: knows the recorded lists of maps.
+        agenda: the open requests.
+        live: takes what is made or cancelled.
+
+    Attributes:
+        runnable: branches that can be advanced, oldest first.
+        unawaited: requests that were made and not awaited yet, by key (rule P8).
+    """
+
+    def __init__(self, history: History, agenda: Agenda, live: Live) -> None:
+        self._history = history
+        self._agenda = agenda
+        self._live = live
+        self.runnable: deque[Branch] = deque()
+        self.unawaited: dict[str, Request] = {}
+
+    def open(self, branch: Branch, request: Request, fan: Fan) -> None:
+        """Begin the branches of a group.
+
+        Raises:
+            NonDeterminismError: a map's list is not the one that is recorded.
+        """
+        group = branch.inner = Group(request, fan)
+        if fan.items is not None:
+            request.record = self._history.ask(request.key)
+            if request.record is None:
+                self._live.mark(request, fan.items)
+            else:
+                check_items(fan, request.record)
+        if branch.logs and not self._history.has_group(request.key):
+            group.logs = branch.logs[:]
+        branch.logs.clear()
+        for index, begin in enumerate(fan.begin):
+            child = Branch(branch.clock, group, (*branch.order, index), begin)
+            group.branches.append(child)
+            self.runnable.append(child)
+        if not fan.begin:
+            self._finish(group, join(fan, {}))
+
+    def ended(self, branch: Branch, group: Group, result: Returned[Any] | Raised) -> None:
+        """A branch has ended: its group may be decided, and the branches that are left closed."""
+        index = branch.order[-1]
+        group.ended[index] = result
+        group.request.branch.logs.extend(branch.logs)
+        group.decision = decision = decide_group(group.fan, group.ended, index)
+        alone = group.fan.races or isinstance(decision, Raise)  # else the clock is that of all branches (rule D5)
+        group.clock = branch.clock if alone else max(group.clock, branch.clock)
+        if decision is None:
+            return
+        for number, each in enumerate(group.branches):
+            if number not in group.ended:
+                self._close(each, group)
+        if group.fan.races or not group.draining:
+            self._finish(group, decision)
+
+    def came_late(self, request: Request) -> None:
+        """What nobody waits for has its place in history; failing groups may have waited for that (rule P4)."""
+        group = request.branch.group
+        while group is not None:
+            if request.key in group.draining:
+                group.draining.remove(request.key)
+                parent = group.request.branch
+                if not group.draining and group.decision is not None and not group.fan.races and not parent.closed:
+                    self._finish(group, group.decision)
+            group = group.request.branch.group
+
+    def _finish(self, group: Group, decision: Return | Raise) -> None:
+        parent = group.request.branch
+        parent.inner = None
+        parent.answer = decision
+        parent.clock = group.clock
+        parent.logs[:0] = group.logs
+        group.logs = []
+        self.runnable.append(parent)
+
+    def _close(self, branch: Branch, decided: Group) -> None:
+        """Let go of a branch whose group was decided without it (rules P4, P5), and of those below it."""
+        was_closed, branch.closed = branch.closed, True
+        for each in branch.inner.branches if branch.inner else ():
+            self._close(each, decided)
+        request = branch.asked
+        if request is not None and (request.key in self._agenda.open or request.key in self._agenda.late):
+            if self._live.close(request, unwanted=decided.fan.races):
+                decided.draining.add(request.key)
+            else:  # no record of it will ever be made
+                decided.request.branch.logs.extend(request.take_logs())
+        if not was_closed:
+            for key in [key for key, each in self.unawaited.items() if each.branch is branch]:
+                del self.unawaited[key]
+            close_code(branch)

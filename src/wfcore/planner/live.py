@@ -1,0 +1,297 @@
+"""What is new in a tick, once history is used up: waits open, one thing settles at a time. Pure: no I/O, no clock.
+
+One call of :meth:`Live.settle` is step (2) of the loop of rule P2: choose one settlement. A body that has settled goes
+first, then a wait that is due (rule W10); else bodies that may start are asked for, and what comes next settles.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import attrs
+
+from wfcore.errors import CodecError, InstanceNotFoundError
+from wfcore.model import Event, Payload, StepRecord
+from wfcore.plan import Mutation, Plan
+from wfcore.planner.agenda import Agenda
+from wfcore.planner.calls import Raised, Returned, StepCall
+from wfcore.planner.carried import Carried, Known, started_by
+from wfcore.planner.draft import Draft, cancelled
+from wfcore.planner.ends import (
+    Answer,
+    Bodies,
+    Checkpoint,
+    Continue,
+    Done,
+    Dropped,
+    Elapsed,
+    End,
+    Manner,
+    Parked,
+    Stopped,
+)
+from wfcore.planner.interpret import Interpreter, first_due
+from wfcore.planner.refusals import awaitable_refused
+from wfcore.planner.requests import Request
+from wfcore.planner.steps.decision import is_waiting
+from wfcore.planner.steps.do import Do
+from wfcore.planner.steps.wait import WaitForEvent, receive
+from wfcore.workflow import Received
+
+Asking: TypeAlias = Generator[Bodies | Plan, Answer, StepRecord | End | None]
+
+
+class Live:
+    """Settles what history has not.
+
+    Args:
+        draft: takes the records.
+        agenda: what is asked for.
+        interpreter: knows the step kinds.
+        manner: how bodies run and when to checkpoint.
+        known: what the runner knows.
+
+    Attributes:
+        is_over: tells whether the tick has ended: it may do so while bodies run, if one of them uses a step.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        agenda: Agenda,
+        interpreter: Interpreter,
+        manner: Manner,
+        known: Known,
+    ) -> None:
+        self._draft = draft
+        self._agenda = agenda
+        self._interpreter = interpreter
+        self._manner = manner
+        self._carried = Carried(known)
+        self._absent = known.absent
+        self.is_over: Callable[[], bool] = bool
+        self._results: list[tuple[Request, Done]] = []
+        self._taking: dict[str, tuple[Event, Received[Any]]] = {}
+        self._closed: list[Request] = []
+        self._marks: list[tuple[Request, Payload | None]] = []
+
+    # -- what is noted while history is replayed, and written when it is used up
+
+    def mark(self, request: Request, result: Payload | None) -> None:
+        """A request whose record is complete when it is first reached: of a patch, of a map (rules K3, D4)."""
+        self._marks.append((request, result))
+
+    def is_flying(self, request: Request) -> bool:
+        """Whether the request's body is in flight; it may be so since before the snapshot (rule O6)."""
+        if request.key in self._agenda.flying:
+            return True
+        call = self._carried.flight(request)
+        if call is None:
+            return False
+        self._agenda.flying[request.key] = request
+        if call.event is not None:
+            self._draft.mailbox.reserve(call.event)
+        return True
+
+    def close(self, request: Request, *, unwanted: bool) -> bool:
+        """Its branch is closed, its record cancelled. Whether it settles all the same: recorded, or in flight."""
+        settles = self.is_flying(request) or (request.record is not None and request.record.sequence is not None)
+        self._agenda.drop(request, settles=settles, unwanted=unwanted)
+        if request.record is not None and is_waiting(request.record):
+            self._closed.append(request)
+        return settles
+
+    # -- one settlement
+
+    def settle(self) -> Asking:
+        """Settle one thing, or end the tick: the record to deliver, the end, or ``None`` for another look."""
+        self.write()
+        while self._results:
+            request, done = self._results.pop(0)
+            if not request.branch.closed:
+                return self._settle_body(request, done)
+        draft = self._draft
+        while due := first_due(self._agenda.waits.values(), draft.mailbox.offered, draft.now):
+            request, record, event = due
+            if event is None or not self._takes(request, event):
+                return self._settle_wait(request, record, event)
+        return (yield from self._run())
+
+    def _run(self) -> Asking:
+        """Start what may start, and wait for what comes first; nothing is in flight then: the tick ends."""
+        self._agenda.retry_due(self._draft.now)
+        startable = self._agenda.startable()
+        if not startable and not self._agenda.flying:
+            return Parked()
+        ready = startable if self._manner.concurrent else startable[:1]
+        calls = [self._call(request) for request in ready]
+        starts = [index for index, request in enumerate(ready) if self._must_commit_start(request)]
+        if starts:
+            for index in starts:
+                self._put(ready[index], self._interpreter.start(ready[index], self._draft.stamp()))
+            end = yield from self._checkpoint(others=len(startable) > len(starts))
+            if end is not None:
+                return end
+        for index, request in enumerate(ready):
+            if (start := started_by(request)) is not None:
+                calls[index] = attrs.evolve(calls[index], started_by=start)
+            self._agenda.start(request)
+        return (yield from self.take(tuple(calls)))
+
+    def take(self, calls: tuple[StepCall, ...] = ()) -> Asking:
+        """Start bodies, and take what comes of those in flight; what has settled before is committed first (O6)."""
+        if self._draft.has_body_result and self._manner.each_step:
+            end = yield from self._checkpoint(others=True)
+            if end is not None:
+                return end
+        deadline = self._agenda.next_deadline()
+        until = None if deadline is None else max(timedelta(0), deadline - self._draft.base)
+        was_over = self.is_over()
+        answer = yield Bodies(calls, frozenset(self._agenda.unwanted), until)
+        match answer:
+            case Done(call, settled):
+                self._draft.advance(settled.elapsed)
+                request = self._agenda.landed(call.key)
+                if was_over or not self.is_over():  # else the body has used a step: it counts for nothing
+                    return self._settle_body(request, answer)
+            case Dropped(call):
+                self._let_go(self._agenda.landed(call.key), call)
+            case Elapsed(elapsed):
+                self._draft.advance(elapsed)
+            case _:
+                raise TypeError(f"bodies in flight were answered with {answer!r}")
+        return None
+
+    def _checkpoint(self, *, others: bool) -> Generator[Plan, Answer, End | None]:
+        """Commit; ``others``: there is more to do than at-most-once bodies that are started now (rule O4)."""
+        draft = self._draft
+        delay = self._manner.recover_after if self._manner.continues else timedelta(0)
+        plan = draft.checkpoint(delay, at_deadline=not self._manner.continues and not others)
+        if not self._manner.continues:
+            return Checkpoint(plan)
+        answer = yield plan
+        if not isinstance(answer, Continue):
+            return Stopped()
+        self._carried.committed(plan.execution_id)
+        draft.committed(plan, answer.execution_id)
+        return None
+
+    # -- what was asked for
+
+    def write(self) -> None:
+        """Write what was noted meanwhile, and sort what was asked for."""
+        stamp = self._draft.stamp()
+        for marked in self._marks:
+            self._draft.put(self._interpreter.mark(*marked, stamp))
+        for request in self._closed:
+            if request.record is not None and is_waiting(request.record):
+                request.record = cancelled(request.record, stamp.now, stamp.execution_id)
+                self._draft.put(request.record)
+        self._marks, self._closed = [], []
+        asked, self._agenda.asked = self._agenda.asked, []
+        for request in asked:
+            if not request.branch.closed and not self.is_flying(request):
+                self._sort(request)
+
+    def _sort(self, request: Request) -> None:
+        record = request.record
+        if record is not None and record.status == "cancelled":  # its branch is open again (rule M7)
+            record = self._interpreter.reopened(record, self._draft.stamp())
+            self._put(request, record)
+        if not isinstance(request.spec, Do):
+            if record is None:
+                self._put(request, self._interpreter.open(request, self._draft.stamp()))
+            self._agenda.wait(request)
+        elif record is None or record.status != "started":
+            self._agenda.may_run(request, at=record.next_retry_at if record else None, now=self._draft.now)
+        elif (done := self._carried.result(request)) is not None:
+            self._results.append((request, done))
+        elif self._carried.is_mine(request):
+            self._agenda.may_run(request, at=None, now=self._draft.now)
+        else:
+            self._agenda.wait(request)
+
+    def _put(self, request: Request, record: StepRecord, effects: tuple[Mutation, ...] = ()) -> None:
+        request.record = record
+        self._draft.put(record, effects=effects, logs=request.take_logs())
+
+    # -- waits
+
+    def _settle_wait(self, request: Request, record: StepRecord, event: Event | None) -> StepRecord | None:
+        settled = self._interpreter.settle_due(request, record, event, self._draft.stamp())
+        if event is not None:
+            self._consume(event, request)
+        self._agenda.answered(request)
+        return self._settled(request, settled)
+
+    def _takes(self, request: Request, event: Event) -> bool:
+        """Whether a body decides if the event is taken (rule W9); it may run then, before all others."""
+        if not isinstance(request.spec, WaitForEvent) or request.spec.on_consume is None:
+            return False
+        try:
+            received = receive(event, request.spec, self._interpreter.codec.decode)
+        except CodecError:
+            return False
+        self._taking[request.key] = event, received
+        self._draft.mailbox.reserve(event)
+        self._agenda.next_first(request)
+        return True
+
+    def _consume(self, event: Event, request: Request) -> None:
+        self._draft.mailbox.consume(event, request.key, self._draft.instance.run_number, self._draft.now)
+
+    # -- bodies
+
+    def _call(self, request: Request) -> StepCall:
+        taking = self._taking.get(request.key)
+        return self._interpreter.call(request) if taking is None else self._interpreter.consume(request, *taking)
+
+    def _must_commit_start(self, request: Request) -> bool:
+        if not isinstance(request.spec, Do) or request.spec.at_most_once is None:
+            return False
+        return request.record is None or request.record.status != "started"
+
+    def _settle_body(self, request: Request, done: Done) -> StepRecord | None:
+        call, result = done.call, done.settled.result
+        if isinstance(result, Returned):
+            if inspect.isawaitable(result.value):
+                raise awaitable_refused(request.key, result.value)
+            missing = call.attempt.undeliverable(self._absent)
+            if missing is not None:
+                result = Raised(InstanceNotFoundError(missing))
+        stamp = self._draft.stamp()
+        record = self._interpreter.settle_body(request, call, result, stamp)
+        if request.branch.closed and record.sequence is None:  # nobody waits for another attempt (rule P5)
+            record = attrs.evolve(record, status="cancelled", sequence=stamp.sequence, settled_at=stamp.now)
+        effects: tuple[Mutation, ...] = ()
+        if record.status in ("completed", "errored"):
+            succeeded = record.status == "completed"
+            effects = call.attempt.effects(succeeded=succeeded, now=stamp.now, execution_id=stamp.execution_id)
+            if succeeded:
+                self._draft.require(call.attempt.required())
+        if call.event is not None:
+            self._taken(request, call.event, consumed=record.status == "completed")
+        self._draft.has_body_result = True
+        return self._settled(request, record, effects)
+
+    def _settled(self, request: Request, record: StepRecord, effects: tuple[Mutation, ...] = ()) -> StepRecord | None:
+        """Put the record; it is delivered if it has settled, else its body may run again."""
+        self._put(request, record, effects)
+        if record.sequence is None:
+            self._agenda.may_run(request, at=record.next_retry_at, now=self._draft.now)
+        return record if record.sequence is not None else None
+
+    def _taken(self, request: Request, event: Event, *, consumed: bool) -> None:
+        """A body has decided whether an event is consumed; if not, it is offered again (rule W9)."""
+        self._taking.pop(request.key, None)
+        self._draft.mailbox.release(event)
+        if consumed:
+            self._consume(event, request)
+
+    def _let_go(self, request: Request, call: StepCall) -> None:
+        self._agenda.late.pop(request.key, None)
+        if call.event is not None:
+            self._taken(request, call.event, consumed=False)
