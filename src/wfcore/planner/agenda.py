@@ -28,6 +28,7 @@ class Agenda:
         waits: by key, the open waits, and the starts of at-most-once bodies that others have made.
         flying: by key, those whose body is in flight.
         unwanted: keys of bodies in flight that may be cancelled.
+        draining: keys of late requests that settle before anything else: a group has failed and waits for them (P4).
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class Agenda:
         self.waits: dict[str, Request] = {}
         self.flying: dict[str, Request] = {}
         self.unwanted: set[str] = set()
+        self.draining: set[str] = set()
         self._bodies: dict[str, Request] = {}
         self._retrying: dict[str, Request] = {}
         self._queues: dict[Group, _Queue] = {}

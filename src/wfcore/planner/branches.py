@@ -33,6 +33,7 @@ class Branches:
         self._live = live
         self.runnable: deque[Branch] = deque()
         self.unawaited: dict[str, Request] = {}
+        self._failing: Group | None = None
 
     def open(self, branch: Branch, request: Request, fan: Fan) -> None:
         """Begin the branches of a group.
@@ -70,19 +71,23 @@ class Branches:
         for number, each in enumerate(group.branches):
             if number not in group.ended:
                 self._close(each, group)
-        if group.fan.races or not group.draining:
+        if self._agenda.draining:
+            self._failing = group
+        else:
             self._finish(group, decision)
 
     def came_late(self, request: Request) -> None:
-        """What nobody waits for has its place in history; failing groups may have waited for that (rule P4)."""
-        group = request.branch.group
-        while group is not None:
-            if request.key in group.draining:
-                group.draining.remove(request.key)
-                parent = group.request.branch
-                if not group.draining and group.decision is not None and not group.fan.races and not parent.closed:
-                    self._finish(group, group.decision)
-            group = group.request.branch.group
+        """What nobody waits for has settled; a group that has failed may have waited for that (rule P4).
+
+        Until then nothing else settles: so what resumes the group's branch is found in history, whatever a crash has
+        kept of those bodies.
+        """
+        draining = self._agenda.draining
+        draining.discard(request.key)
+        failing = self._failing
+        if failing is not None and failing.decision is not None and not draining:
+            self._failing = None
+            self._finish(failing, failing.decision)
 
     def _finish(self, group: Group, decision: Return | Raise) -> None:
         parent = group.request.branch
@@ -95,16 +100,16 @@ class Branches:
 
     def _close(self, branch: Branch, decided: Group) -> None:
         """Let go of a branch whose group was decided without it (rules P4, P5), and of those below it."""
-        was_closed, branch.closed = branch.closed, True
+        branch.closed = True
         for each in branch.inner.branches if branch.inner else ():
-            self._close(each, decided)
+            if not each.closed:
+                self._close(each, decided)
         request = branch.asked
-        if request is not None and (request.key in self._agenda.open or request.key in self._agenda.late):
-            if self._live.close(request, unwanted=decided.fan.races):
-                decided.draining.add(request.key)
-            else:  # no record of it will ever be made
+        if request is not None and request.key in self._agenda.open:
+            if not self._live.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
                 decided.request.branch.logs.extend(request.take_logs())
-        if not was_closed:
-            for key in [key for key, each in self.unawaited.items() if each.branch is branch]:
-                del self.unawaited[key]
-            close_code(branch)
+            elif not decided.fan.races:
+                self._agenda.draining.add(request.key)
+        for key in [key for key, each in self.unawaited.items() if each.branch is branch]:
+            del self.unawaited[key]
+        close_code(branch)

@@ -17,17 +17,20 @@ from wfcore.planner.calls import Raised, Returned, Settled, StepCall
 
 @attrs.frozen(eq=False)
 class Bodies:
-    """Start these bodies, then say what happened first among all bodies in flight.
+    """Start these bodies, then say what happened first among the bodies in flight.
 
     Attributes:
         start: the bodies to start, in this order.
         unwanted: keys of bodies in flight whose results nobody waits for (rule P5): one that can be cancelled is.
-        until: the time since the retrieve at which the next deadline passes; ``None``: there is none.
+        until: the time since the retrieve at which the next deadline passes; ``None``: no deadline counts now.
+        only: keys of the bodies to answer with; others keep their results until they are asked for. ``None``: any.
+            A group has failed, and nothing but its own bodies may settle until it is raised (rule P4).
     """
 
-    start: tuple[StepCall, ...]
-    unwanted: frozenset[str]
-    until: timedelta | None
+    start: tuple[StepCall, ...] = ()
+    unwanted: frozenset[str] = frozenset()
+    until: timedelta | None = None
+    only: frozenset[str] | None = None
 
 
 # ---- and is answered
@@ -112,16 +115,14 @@ End: TypeAlias = Returned[Any] | Raised | Parked | Checkpoint | Stopped | Fault 
 
 @attrs.frozen(kw_only=True)
 class Manner:
-    """How bodies run, and how the loop checkpoints (rule O6).
+    """How a runner runs bodies and commits checkpoints (rule O6).
 
     Attributes:
         continues: whether somebody commits checkpoints while the tick goes on.
         recover_after: when another runner may take over, counted from a checkpoint that is continued.
         concurrent: whether bodies of several branches may be in flight at once.
-        each_step: whether a step that has returned is committed before the next body starts.
     """
 
     continues: bool
     recover_after: timedelta
     concurrent: bool = False
-    each_step: bool = True

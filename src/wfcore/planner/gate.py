@@ -41,6 +41,8 @@ class Tick:
     @property
     def results(self) -> tuple[Done, ...]:
         """Results of at-most-once bodies whose start is still the one that is stored (rule S13)."""
+        if not self.known.held:
+            return ()
         starts = {(step.key, step.execution_id) for step in self.snapshot.steps if step.status == "started"}
         return tuple(done for done in self.known.held if (done.call.key, done.call.started_by) in starts)
 

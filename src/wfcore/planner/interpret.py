@@ -83,7 +83,7 @@ class Interpreter:
 
     def reopened(self, record: StepRecord, stamp: Stamp) -> StepRecord:
         """A cancelled record whose branch is open again: it waits, with the deadline that it had (rule M7)."""
-        return attrs.evolve(record, status="waiting", sequence=None, settled_at=None, execution_id=stamp.execution_id)
+        return attrs.evolve(record, status="waiting", settled_at=None, execution_id=stamp.execution_id)
 
     def check(self, request: Request, record: StepRecord) -> None:
         """Refuse a request whose open record wants other event types (rule W13).

@@ -70,6 +70,7 @@ class Live:
         self._agenda = agenda
         self._interpreter = interpreter
         self._manner = manner
+        self._each_step = interpreter.workflow.checkpoint == "step"
         self._carried = Carried(known)
         self._absent = known.absent
         self.is_over: Callable[[], bool] = bool
@@ -109,6 +110,8 @@ class Live:
     def settle(self) -> Asking:
         """Settle one thing, or end the tick: the record to deliver, the end, or ``None`` for another look."""
         self.write()
+        if self._agenda.draining:
+            return (yield from self._take(Bodies(only=frozenset(self._agenda.draining))))
         while self._results:
             request, done = self._results.pop(0)
             if not request.branch.closed:
@@ -139,18 +142,22 @@ class Live:
             if (start := started_by(request)) is not None:
                 calls[index] = attrs.evolve(calls[index], started_by=start)
             self._agenda.start(request)
-        return (yield from self.take(tuple(calls)))
+        deadline = self._agenda.next_deadline()
+        until = None if deadline is None else max(timedelta(0), deadline - self._draft.base)
+        return (yield from self._take(Bodies(tuple(calls), frozenset(self._agenda.unwanted), until)))
 
-    def take(self, calls: tuple[StepCall, ...] = ()) -> Asking:
-        """Start bodies, and take what comes of those in flight; what has settled before is committed first (O6)."""
-        if self._draft.has_body_result and self._manner.each_step:
+    def drain(self) -> Asking:
+        """Take what comes of a body in flight: the tick ends when there is none (rule P3)."""
+        return (yield from self._take(Bodies(unwanted=frozenset(self._agenda.unwanted))))
+
+    def _take(self, bodies: Bodies) -> Asking:
+        """Take what comes of bodies in flight; what has settled before is committed first (rule O6)."""
+        if self._draft.has_body_result and self._each_step:
             end = yield from self._checkpoint(others=True)
             if end is not None:
                 return end
-        deadline = self._agenda.next_deadline()
-        until = None if deadline is None else max(timedelta(0), deadline - self._draft.base)
         was_over = self.is_over()
-        answer = yield Bodies(calls, frozenset(self._agenda.unwanted), until)
+        answer = yield bodies
         match answer:
             case Done(call, settled):
                 self._draft.advance(settled.elapsed)
@@ -158,7 +165,9 @@ class Live:
                 if was_over or not self.is_over():  # else the body has used a step: it counts for nothing
                     return self._settle_body(request, answer)
             case Dropped(call):
-                self._let_go(self._agenda.landed(call.key), call)
+                request = self._agenda.landed(call.key)
+                del self._agenda.late[call.key]
+                self._taken(request, call, consumed=False)
             case Elapsed(elapsed):
                 self._draft.advance(elapsed)
             case _:
@@ -265,33 +274,29 @@ class Live:
         stamp = self._draft.stamp()
         record = self._interpreter.settle_body(request, call, result, stamp)
         if request.branch.closed and record.sequence is None:  # nobody waits for another attempt (rule P5)
-            record = attrs.evolve(record, status="cancelled", sequence=stamp.sequence, settled_at=stamp.now)
+            record = cancelled(record, stamp.now, stamp.execution_id)
         effects: tuple[Mutation, ...] = ()
         if record.status in ("completed", "errored"):
             succeeded = record.status == "completed"
             effects = call.attempt.effects(succeeded=succeeded, now=stamp.now, execution_id=stamp.execution_id)
             if succeeded:
                 self._draft.require(call.attempt.required())
-        if call.event is not None:
-            self._taken(request, call.event, consumed=record.status == "completed")
+        self._taken(request, call, consumed=record.status == "completed")
         self._draft.has_body_result = True
         return self._settled(request, record, effects)
 
     def _settled(self, request: Request, record: StepRecord, effects: tuple[Mutation, ...] = ()) -> StepRecord | None:
         """Put the record; it is delivered if it has settled, else its body may run again."""
         self._put(request, record, effects)
-        if record.sequence is None:
-            self._agenda.may_run(request, at=record.next_retry_at, now=self._draft.now)
-        return record if record.sequence is not None else None
+        if record.status != "waiting":
+            return record
+        self._agenda.may_run(request, at=record.next_retry_at, now=self._draft.now)
+        return None
 
-    def _taken(self, request: Request, event: Event, *, consumed: bool) -> None:
-        """A body has decided whether an event is consumed; if not, it is offered again (rule W9)."""
-        self._taking.pop(request.key, None)
-        self._draft.mailbox.release(event)
-        if consumed:
-            self._consume(event, request)
-
-    def _let_go(self, request: Request, call: StepCall) -> None:
-        self._agenda.late.pop(request.key, None)
+    def _taken(self, request: Request, call: StepCall, *, consumed: bool) -> None:
+        """A body may have decided whether an event is consumed; if not, it is offered again (rule W9)."""
         if call.event is not None:
-            self._taken(request, call.event, consumed=False)
+            self._taking.pop(request.key, None)
+            self._draft.mailbox.release(call.event)
+            if consumed:
+                self._consume(call.event, request)

@@ -16,8 +16,6 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeAlias
 
-import attrs
-
 from wfcore.errors import CodecError, CorruptRecordError, SwallowedSuspensionError, WorkflowError
 from wfcore.keys import SegmentKind
 from wfcore.model import StepRecord
@@ -56,7 +54,7 @@ class Replay:
         interpreter: Interpreter,
         agenda: Agenda,
         live: Live,
-        drive: Drive,
+        drive: Drive | None,
         began_at: datetime,
     ) -> None:
         self.end: End | None = None
@@ -107,7 +105,7 @@ class Replay:
         self._current = None
         self._ask(branch, request)
         try:
-            if self._go_on():
+            if self._go_on() and self._drive is not None:
                 self._drive(self.loop())
         except Unwind as unwind:
             self.unwound(unwind)
@@ -181,7 +179,7 @@ class Replay:
         while self._go_on():
             yield from self._settle(self._live.settle)
         while self._agenda.flying and isinstance(self.end, Returned | Raised | Fault):
-            yield from self._settle(self._live.take)
+            yield from self._settle(self._live.drain)
 
     def _go_on(self) -> bool:
         """The loop as far as history reaches. False: the tick has ended, or it is a ``def`` workflow's turn."""
@@ -288,11 +286,6 @@ class Replay:
             self._branches.came_late(self._agenda.late.pop(record.key))
             return
         branch = request.branch
-        if record.status == "cancelled":  # it was late in a group whose decision was undone: it waits again (rule M7)
-            request.record = attrs.evolve(record, sequence=None)
-            self._agenda.open[record.key] = request
-            self._agenda.asked.append(request)
-            return
         branch.answer = self.interpreter.answer(request, record)
         branch.clock = record.settled_at or branch.clock
         if branch.group is not None and record.kind == "do":

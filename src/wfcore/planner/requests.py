@@ -132,12 +132,11 @@ class Group:
         ended: the results of those that have ended, by index.
         decision: what it gives, once that is decided.
         clock: what ``step.now()`` says after it.
-        draining: keys of bodies that have to be recorded before a failure is raised (rule P4).
         logs: lines that were logged before it, to be emitted with the first record that is made in it.
         admitted: branches that may start bodies, in a map with bounded concurrency.
     """
 
-    __slots__ = ("admitted", "branches", "clock", "decision", "draining", "ended", "fan", "logs", "request")
+    __slots__ = ("admitted", "branches", "clock", "decision", "ended", "fan", "logs", "request")
 
     def __init__(self, request: Request, fan: Fan) -> None:
         self.request = request
@@ -146,7 +145,6 @@ class Group:
         self.ended: dict[int, Returned[Any] | Raised] = {}
         self.decision: Return | Raise | None = None
         self.clock = request.branch.clock
-        self.draining: set[str] = set()
         self.logs: list[LogLine] = []
         self.admitted: set[Branch] = set()
 

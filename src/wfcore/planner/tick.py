@@ -148,9 +148,11 @@ def tick_loop(
         As :func:`plan_tick`; ``known`` holds what the runner knows and the rows do not tell.
     """
     manner = Manner(continues=True, recover_after=recover_after, concurrent=True)
-    begun = _begin((snapshot, fired, execution_id, known), registry, codec, manner, _refuse_to_drive)
+    begun = _begin((snapshot, fired, execution_id, known), registry, codec, manner)
     if isinstance(begun, Plan):
         return begun
+    if not begun.workflow.is_async:
+        raise TypeError(f"{begun.workflow.name!r} is a 'def' workflow, whose steps are calls: use plan_tick")
     try:
         try:
             yield from begun.loop()
@@ -219,7 +221,11 @@ class _Begun:
 
 
 def _begin(
-    given: tuple[Snapshot, FiredHook, str, Known], registry: Registry, codec: Codec, manner: Manner, drive: Drive
+    given: tuple[Snapshot, FiredHook, str, Known],
+    registry: Registry,
+    codec: Codec,
+    manner: Manner,
+    drive: Drive | None = None,
 ) -> _Begun | Plan:
     snapshot, fired, execution_id, known = given
     instance = snapshot.instance
@@ -239,14 +245,10 @@ def _begin(
     draft = Draft(snapshot, instance, execution_id, now)
     agenda = Agenda()
     interpreter = Interpreter(workflow=workflow, instance=instance, codec=codec)
-    live = Live(draft, agenda, interpreter, attrs.evolve(manner, each_step=workflow.checkpoint == "step"), known)
+    live = Live(draft, agenda, interpreter, manner, known)
     history = History(instance.ref, snapshot.steps)
     replay = Replay(history, interpreter, agenda, live, drive, instance.started_at or now)
     return _Begun(replay, draft, workflow, codec, params)
-
-
-def _refuse_to_drive(_loop: Loop) -> None:
-    raise TypeError("a def workflow cannot be planned as a conversation: its steps are calls; use plan_tick")
 
 
 def _drive(perform: Perform, commit: Commit | None, loop: Loop) -> None:
