@@ -227,8 +227,6 @@ class Live:
         request.record = record
         self._draft.put(record, effects=effects, logs=request.take_logs())
 
-    # -- waits
-
     def _settle_wait(self, request: Request, record: StepRecord, event: Event | None) -> StepRecord | None:
         settled = self._interpreter.settle_due(request, record, event, self._draft.stamp())
         if event is not None:
