@@ -12,7 +12,7 @@ import attrs
 
 from wfcore.codec import JSON
 from wfcore.evolve import NOTHING, Rows, World, evolve
-from wfcore.keys import build_ref, parse_ref, timer_id
+from wfcore.keys import build_ref, is_terminal_notice, parse_ref, timer_id
 from wfcore.model import Event, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.plan import Conflict, Plan
 from wfcore.planner import Commit, Perform, call_body, plan_create, plan_send_event, plan_tick
@@ -69,6 +69,10 @@ class Lab:
         """By the id's part after the ref: ``timer``, ``msg:e1``."""
         return {hook.id.removeprefix(f"{self.ref}#"): hook for hook in self.snapshot().hooks}
 
+    def _wake_ups(self) -> list[Hook]:
+        """The hooks that are for ticks (rule O7)."""
+        return [hook for hook in self.snapshot().hooks if not is_terminal_notice(hook.id)]
+
     # -- changing
 
     def apply(self, plan: Plan) -> Plan:
@@ -115,7 +119,7 @@ class Lab:
 
     def fired(self, hook: Hook | None = None) -> FiredHook:
         """The instance's first hook, or a made-up timer if it has none, fired now."""
-        stored = sorted(self.snapshot().hooks, key=lambda each: (each.due_at, each.id))
+        stored = sorted(self._wake_ups(), key=lambda each: (each.due_at, each.id))
         made_up = Hook(
             id=timer_id(self.ref),
             instance_ref=self.ref,
@@ -157,7 +161,7 @@ class Lab:
         """Handle hooks at their times until none is due (by ``until``), one checkpoint a tick."""
         plan = None
         for _ in range(1_000):
-            due = [hook for hook in self.snapshot().hooks if hook.due_at <= (until or self.now)]
+            due = [hook for hook in self._wake_ups() if hook.due_at <= (until or self.now)]
             if not due:
                 break
             self.now = max(self.now, min(hook.due_at for hook in due))

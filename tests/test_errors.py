@@ -24,6 +24,7 @@ from wfcore.errors import (
     NonDeterminismError,
     NonRetryableError,
     NotFinishedError,
+    NoticePendingError,
     RetryAfterError,
     SchemaVersionError,
     StepBodyError,
@@ -149,6 +150,13 @@ TEXTS: list[tuple[Exception, str]] = [
     (
         IllegalTransitionError("w#1", "complete", "send an event to"),
         "cannot send an event to instance 'w#1': it is complete; nothing was written, look at its status first",
+    ),
+    (
+        NoticePendingError("w#1", "w#1#terminal:7"),
+        (
+            "cannot delete instance 'w#1': its end was not announced yet ('w#1#terminal:7'); run a dispatcher with "
+            "on_terminal=, or drop the notice with plan_terminal_notified"
+        ),
     ),
     (
         StepNotRetryableError("w#1", "do:b"),

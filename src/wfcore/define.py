@@ -33,7 +33,11 @@ class WorkflowDecorator(Protocol):
 
 
 def workflow(
-    *, name: str, checkpoint: Checkpoint = "step", events: Iterable[EventType[Any]] | None = None
+    *,
+    name: str,
+    checkpoint: Checkpoint = "step",
+    events: Iterable[EventType[Any]] | None = None,
+    notify: bool = False,
 ) -> WorkflowDecorator:
     """Declare a workflow: a ``def`` that takes a :class:`Step`, or an ``async def`` that takes an :class:`AsyncStep`.
 
@@ -45,6 +49,8 @@ def workflow(
         checkpoint: ``"step"``: what has returned is committed before the next body starts; ``"tick"``: one commit at
             the next wait or the end: faster, and a crash runs every body since the last commit again (rule O6).
         events: the event types that may be sent to it; left out: any.
+        notify: whether the end of each instance is announced to a dispatcher with ``on_terminal=`` (rule O7). An end
+            that was not announced yet keeps the instance from being deleted.
 
     Raises:
         WorkflowDefinitionError: the function, its handle or its annotations cannot be a workflow's.
@@ -80,6 +86,7 @@ def workflow(
             result_type=types.get("return", Any),
             checkpoint=checkpoint,
             events=known,
+            notify=notify,
             local_names=local_names,
         )
 

@@ -2,6 +2,7 @@
 
 * ref: ``workflow#instance``. Neither part may hold ``#``, so a ref can be split without a look-up.
 * hook id: ``ref#timer``, ``ref#start``, ``ref#msg:<event id>``, ``ref#terminal:<version>``.
+* id of a system event: ``#pause:<request id>``; ids of users' events hold no ``#``.
 * step key: segments joined by ``>``. A segment is ``kind:name``, ``#n`` for its n-th repeat in that scope,
   ``[branch]`` for a branch of a group: ``gather:fulfil[0]>scope:parcel#1>do:ship``.
 """
@@ -82,6 +83,16 @@ def message_id(ref: str, event_id: str) -> str:
 def start_id(ref: str) -> str:
     """Id of the hook that announces an instance that another instance's plan has made (rule T4)."""
     return f"{ref}#start"
+
+
+def terminal_id(ref: str, version: int) -> str:
+    """Id of the hook that announces the terminal transition to that version of the instance (rule O7)."""
+    return f"{ref}#terminal:{version}"
+
+
+def pause_request_id(request_id: str) -> str:
+    """Id of the system event that stands for a request to pause; raises :class:`StepNameError` (rule K4)."""
+    return f"#pause:{check_id(request_id, 'request id')}"
 
 
 def hook_ref(hook_id: str) -> str:

@@ -93,6 +93,50 @@ class Deferred:
     error: Failure
 
 
+@attrs.frozen
+class PauseRequested:
+    """The next tick pauses the instance (rule M3).
+
+    Attributes:
+        event_id: of the request that does so, which may be an earlier one; ``None``: the instance is paused.
+    """
+
+    event_id: str | None
+
+
+@attrs.frozen
+class Resumed:
+    """The instance goes on (rule M4); ``withdrawn`` are the pending requests to pause that came to nothing."""
+
+    withdrawn: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Terminated:
+    """The instance was ended by a command (rule M5)."""
+
+
+@attrs.frozen
+class Restarted:
+    """A new run begins (rule M6)."""
+
+    run_number: int
+
+
+@attrs.frozen
+class Deleted:
+    """The instance and all its rows are gone (rule M11)."""
+
+    ref: str
+
+
+@attrs.frozen
+class TerminalNotified:
+    """The notice of a terminal transition was handed over, and is gone (rule O7)."""
+
+    transition_id: str
+
+
 Outcome: TypeAlias = (
     Completed
     | Continued
@@ -106,4 +150,10 @@ Outcome: TypeAlias = (
     | Created
     | EventSent
     | Deferred
+    | PauseRequested
+    | Resumed
+    | Terminated
+    | Restarted
+    | Deleted
+    | TerminalNotified
 )

@@ -85,6 +85,7 @@ class Workflow(Generic[P_contra, R_co]):
         result_type: type of the result; ``Any`` (plain JSON) if it is not annotated.
         checkpoint: when settled steps are committed (rule O6).
         events: the event types that senders may use, by name; ``None``: any.
+        notify: whether the end of each instance is announced (rule O7).
         local_names: names of the scope in which the function was defined, for annotations of bodies.
     """
 
@@ -96,6 +97,7 @@ class Workflow(Generic[P_contra, R_co]):
     result_type: Any
     checkpoint: Checkpoint = "step"
     events: Mapping[str, EventType[Any]] | None = None
+    notify: bool = False
     local_names: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     def check_types(self, codec: Codec) -> None:

@@ -43,7 +43,7 @@ from wfcore import (
 from wfcore.failure import failure_of
 from wfcore.model import Snapshot
 from wfcore.outcome import Checkpointed, Errored, Ignored, Suspended
-from wfcore.plan import AtVersion, Plan, PutEvent, PutHook, PutInstance, PutStep, Write
+from wfcore.plan import AddHook, AtVersion, Plan, PutEvent, PutHook, PutInstance, PutStep, Write
 from wfcore.workflow import Checkpoint
 
 THREE = Retry(max_attempts=3, delay=SECOND)
@@ -258,11 +258,11 @@ def test_step_work_commits_whatever_the_ticks_outcome_is(code: Callable[[Step], 
 # ---- T5: a write that failed while the plan was applied
 
 
-def failure_plan(lab: Lab, failed: Plan, write: object, seen: Snapshot | None = None) -> Plan:
+def failure_plan(lab: Lab, failed: Plan, write: object, seen: Snapshot | None = None, *, notify: bool = False) -> Plan:
     """What is to be done about a plan that a store refused because of that write."""
     index = failed.mutations.index(Write(write))
     error = WriteFailedError(index, "shop.OrderPaid", "no such table")
-    return plan_write_failure(seen or lab.snapshot(), failed, error, execution_id="after")
+    return plan_write_failure(seen or lab.snapshot(), failed, error, notify=notify, execution_id="after")
 
 
 def test_a_failed_write_ends_the_instance_with_that_failure() -> None:
@@ -392,8 +392,8 @@ FAILED = Plan(
 ERROR = WriteFailedError(2, "str", "no writer")
 
 
-def after(seen: Snapshot, failed: Plan = FAILED, error: WriteFailedError = ERROR) -> Plan:
-    return plan_write_failure(seen, failed, error, execution_id="after")
+def after(seen: Snapshot, failed: Plan = FAILED, error: WriteFailedError = ERROR, *, notify: bool = False) -> Plan:
+    return plan_write_failure(seen, failed, error, notify=notify, execution_id="after")
 
 
 @pytest.mark.parametrize(
@@ -439,6 +439,20 @@ def test_a_step_that_waited_for_its_retry_is_errored_and_not_cancelled() -> None
 def test_hooks_are_deleted_and_notices_stay() -> None:
     """T5, O7."""
     assert ["timer", "msg:e1"] == deleted_hooks(after(snapshot(instance(), hooks=[timer(), message(), notice()])))
+
+
+@pytest.mark.parametrize("version", [7, 41])
+def test_o7_an_instance_ended_by_a_write_is_announced_by_its_version(version: int) -> None:
+    """The notice is the one thing that the plan adds."""
+    seen = snapshot(instance(version=version), hooks=[timer()], now=T0 + MINUTE)
+    failed = attrs.evolve(FAILED, preconditions=(AtVersion(REF, version, "before"),))
+    expected = attrs.evolve(notice(version + 1), due_at=T0 + MINUTE, created_at=T0 + MINUTE)
+    assert [expected] == [each.hook for each in after(seen, failed, notify=True).mutations if isinstance(each, AddHook)]
+
+
+def test_o7_without_notify_an_end_by_a_write_is_not_announced() -> None:
+    """It is the workflow's choice."""
+    assert [] == [each for each in after(snapshot(instance())).mutations if isinstance(each, AddHook)]
 
 
 def test_pause_requests_are_consumed_with_their_hooks() -> None:

@@ -14,7 +14,8 @@
     │   ├── UnknownWorkflowError      no such workflow in this registry
     │   └── SwallowedSuspensionError  workflow code caught the unwinding of a wait and returned
     ├── CommandError           the caller of a command
-    │   ├── InstanceNotFoundError, InstanceExistsError, IllegalTransitionError, StepNotRetryableError,
+    │   ├── InstanceNotFoundError, InstanceExistsError, IllegalTransitionError, NoticePendingError,
+    │   ├── StepNotRetryableError,
     │   └── InstanceFailedError, InstanceTerminatedError, NotFinishedError, ContentionError, UnknownEventTypeError
     ├── StoreError             the adapter or what is below it
     │   └── StoreUnavailableError, WriteFailedError, CorruptRecordError, SchemaVersionError
@@ -49,6 +50,7 @@ from wfcore.errors.caller import (
     InstanceNotFoundError,
     InstanceTerminatedError,
     NotFinishedError,
+    NoticePendingError,
     StepNotRetryableError,
     UnknownEventTypeError,
 )
@@ -83,6 +85,7 @@ __all__ = [
     "NonDeterminismError",
     "NonRetryableError",
     "NotFinishedError",
+    "NoticePendingError",
     "RetryAfterError",
     "SchemaVersionError",
     "StepBodyError",

@@ -69,6 +69,25 @@ class IllegalTransitionError(CommandError):
 
 
 @attrs.define(eq=False)
+class NoticePendingError(CommandError):
+    """An instance cannot be deleted before its end was announced (rules O7, M11).
+
+    Attributes:
+        ref: the instance.
+        transition_id: of the terminal transition that nobody was told of yet.
+    """
+
+    ref: str
+    transition_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot delete instance {self.ref!r}: its end was not announced yet ({self.transition_id!r}); run a "
+            "dispatcher with on_terminal=, or drop the notice with plan_terminal_notified"
+        )
+
+
+@attrs.define(eq=False)
 class StepNotRetryableError(CommandError):
     """No errored step of the instance can be opened again (rule M7).
 

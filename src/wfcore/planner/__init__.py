@@ -4,7 +4,19 @@ from wfcore.planner.async_step import AsyncStep
 from wfcore.planner.attempt import Attempt
 from wfcore.planner.calls import Perform, Raised, Returned, Settled, StepCall, call_body
 from wfcore.planner.carried import Known
-from wfcore.planner.commands import plan_create, plan_defer, plan_send_event, plan_write_failure, released
+from wfcore.planner.commands import (
+    plan_create,
+    plan_defer,
+    plan_delete,
+    plan_pause,
+    plan_restart,
+    plan_resume,
+    plan_send_event,
+    plan_terminal_notified,
+    plan_terminate,
+    plan_write_failure,
+    released,
+)
 from wfcore.planner.ends import Bodies, Continue, Done, Dropped, Elapsed, Stop
 from wfcore.planner.requests import Unwind
 from wfcore.planner.step import Step
@@ -32,7 +44,13 @@ __all__ = [
     "call_body",
     "plan_create",
     "plan_defer",
+    "plan_delete",
+    "plan_pause",
+    "plan_restart",
+    "plan_resume",
     "plan_send_event",
+    "plan_terminal_notified",
+    "plan_terminate",
     "plan_tick",
     "plan_write_failure",
     "released",

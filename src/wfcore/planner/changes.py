@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from wfcore.keys import is_terminal_notice, timer_id
-from wfcore.model import Event, Hook, Instance
+from wfcore.keys import is_terminal_notice, terminal_id, timer_id
+from wfcore.model import PAUSE_REQUEST, Event, Hook, Instance
 from wfcore.outcome import Outcome
 from wfcore.plan import AtVersion, DeleteHook, LogLine, Mutation, Plan, PutEvent, PutInstance
 
@@ -59,9 +59,34 @@ def timer(
     )
 
 
+def terminal_notice(instance: Instance, version: int, now: datetime) -> Hook:
+    """The hook that announces the terminal transition which a plan makes (rule O7).
+
+    Args:
+        instance: the row, before or after the transition.
+        version: of the row after the transition; it makes the hook's id, so that each transition has one of its own.
+        now: the instant of the transition, the row's ``completed_at``.
+    """
+    return Hook(
+        id=terminal_id(instance.ref, version),
+        instance_ref=instance.ref,
+        run_number=None,
+        workflow_name=instance.workflow_name,
+        instance_id=instance.instance_id,
+        reason="terminal",
+        due_at=now,
+        created_at=now,
+    )
+
+
 def handled(hooks: Iterable[Hook]) -> tuple[DeleteHook, ...]:
     """Delete the hooks that were seen; a notice of a terminal transition is never among them (rule O7)."""
     return tuple(DeleteHook(hook.id) for hook in hooks if not is_terminal_notice(hook.id))
+
+
+def is_pause_request(event: Event) -> bool:
+    """Whether the event asks the instance to pause (rule M3)."""
+    return event.actor == "system" and event.type == PAUSE_REQUEST
 
 
 def consumed(event: Event, by: str, run_number: int, now: datetime) -> PutEvent:

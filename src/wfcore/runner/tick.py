@@ -19,7 +19,7 @@ from wfcore.errors import (
     StoreError,
     WriteFailedError,
 )
-from wfcore.keys import timer_id
+from wfcore.keys import parse_ref, timer_id
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.planner import (
@@ -289,4 +289,6 @@ class _Run:
 
     def _end_failed(self, failed: Plan, error: WriteFailedError) -> None:
         """A user's write cannot be committed: the instance ends with that failure, unless it has moved on (rule T5)."""
-        self._write(plan_write_failure(self._retrieve(), failed, error, execution_id=self._runtime.new_id()))
+        notify = self._registry.get(parse_ref(self._ref)[0]).notify
+        new_id = self._runtime.new_id
+        self._write(plan_write_failure(self._retrieve(), failed, error, notify=notify, execution_id=new_id()))

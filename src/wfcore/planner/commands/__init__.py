@@ -5,7 +5,21 @@ is planned again on a fresh snapshot (rule M12); who applies the plan sees to th
 """
 
 from wfcore.planner.commands.aftermath import plan_defer, plan_write_failure, released
+from wfcore.planner.commands.control import plan_restart, plan_resume, plan_terminate
 from wfcore.planner.commands.create import plan_create
-from wfcore.planner.commands.mailbox import plan_send_event
+from wfcore.planner.commands.mailbox import plan_pause, plan_send_event
+from wfcore.planner.commands.removal import plan_delete, plan_terminal_notified
 
-__all__ = ["plan_create", "plan_defer", "plan_send_event", "plan_write_failure", "released"]
+__all__ = [
+    "plan_create",
+    "plan_defer",
+    "plan_delete",
+    "plan_pause",
+    "plan_restart",
+    "plan_resume",
+    "plan_send_event",
+    "plan_terminal_notified",
+    "plan_terminate",
+    "plan_write_failure",
+    "released",
+]

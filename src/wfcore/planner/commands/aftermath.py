@@ -8,8 +8,8 @@ from wfcore.errors import WriteFailedError
 from wfcore.failure import failure_of
 from wfcore.model import FiredHook, Snapshot, StepRecord
 from wfcore.outcome import Deferred, Errored, Ignored
-from wfcore.plan import AtVersion, Mutation, Plan, PutHook, PutInstance, PutStep
-from wfcore.planner.changes import change, handled, nothing
+from wfcore.plan import AddHook, AtVersion, Mutation, Plan, PutHook, PutInstance, PutStep
+from wfcore.planner.changes import change, handled, nothing, terminal_notice
 from wfcore.planner.draft import cancelled
 from wfcore.planner.gate import consumed_pauses, last_sequence, waiting
 from wfcore.retry import DEFERRAL
@@ -41,7 +41,9 @@ def plan_defer(snapshot: Snapshot, fired: FiredHook, error: Exception, *, execut
     return Plan(ref, execution_id, (held,), (PutHook(deferred),), Deferred(due_at, failure))
 
 
-def plan_write_failure(snapshot: Snapshot, failed: Plan, error: WriteFailedError, *, execution_id: str) -> Plan:
+def plan_write_failure(
+    snapshot: Snapshot, failed: Plan, error: WriteFailedError, *, notify: bool, execution_id: str
+) -> Plan:
     """End an instance whose tick could not be applied because a user's write failed (rule T5).
 
     Nothing of that tick is kept, but for the record of the step that queued the write: it is written ``errored``, its
@@ -51,6 +53,7 @@ def plan_write_failure(snapshot: Snapshot, failed: Plan, error: WriteFailedError
         snapshot: fresh.
         failed: the plan that was refused.
         error: what the store raised; its ``index`` names the write.
+        notify: whether the end of the instance is to be announced: ``workflow.notify`` (rule O7).
         execution_id: new for each try.
     """
     instance = snapshot.instance
@@ -74,11 +77,13 @@ def plan_write_failure(snapshot: Snapshot, failed: Plan, error: WriteFailedError
             settled_at=now,
             execution_id=execution_id,
         )
-    mutations: tuple[Mutation, ...] = (
+    mutations: list[Mutation] = [
         *map(PutStep, records.values()),
         *consumed_pauses(snapshot, instance, now),
         *handled(snapshot.hooks),
-    )
+    ]
+    if notify:
+        mutations.append(AddHook(terminal_notice(instance, instance.version + 1, now)))
     return change(
         instance,
         mutations,
