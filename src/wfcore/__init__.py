@@ -41,6 +41,7 @@ from wfcore.evolve import Rows, World, evolve
 from wfcore.failure import Failure
 from wfcore.model import Event, FiredHook, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord, StepStatus
 from wfcore.outcome import (
+    BareKeysAdopted,
     Checkpointed,
     Completed,
     Created,
@@ -93,6 +94,7 @@ from wfcore.planner import (
     StepCall,
     Stop,
     call_body,
+    plan_adopt_bare_keys,
     plan_create,
     plan_defer,
     plan_delete,
@@ -120,6 +122,7 @@ __all__ = [
     "AsyncStep",
     "AtVersion",
     "Attempt",
+    "BareKeysAdopted",
     "Checkpointed",
     "Client",
     "Codec",
@@ -225,6 +228,7 @@ __all__ = [
     "WriteFailedError",
     "call_body",
     "evolve",
+    "plan_adopt_bare_keys",
     "plan_create",
     "plan_defer",
     "plan_delete",

@@ -162,6 +162,14 @@ class StepKey:
         return len(self.path) - 1
 
 
+def is_bare(key: str, kind: str) -> bool:
+    """Whether a record's key is no ``kind:name`` of its own kind: an older engine wrote it (rule K5)."""
+    try:
+        return StepKey.parse(key).path[-1].kind != kind
+    except StepNameError:
+        return True
+
+
 def _segment(key: str, text: str) -> Segment:
     found = _SEGMENT.fullmatch(text)
     if not found or found["kind"] not in _KINDS:

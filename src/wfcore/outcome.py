@@ -137,6 +137,13 @@ class TerminalNotified:
     transition_id: str
 
 
+@attrs.frozen
+class BareKeysAdopted:
+    """Records of an older engine have new keys (rule K5): ``(old, new)`` for each, in the order of the new ones."""
+
+    keys: tuple[tuple[str, str], ...]
+
+
 Outcome: TypeAlias = (
     Completed
     | Continued
@@ -156,4 +163,5 @@ Outcome: TypeAlias = (
     | Restarted
     | Deleted
     | TerminalNotified
+    | BareKeysAdopted
 )

@@ -1,4 +1,4 @@
-"""Every status with every command: what becomes of it, and that it can still go on (rules M2 to M6, M11, O5)."""
+"""Every status with every command: what becomes of it, and that it can still go on (rules M2 to M6, M11, K5, O5)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from wfcore import (
     InstanceNotFoundError,
     Plan,
     Step,
+    plan_adopt_bare_keys,
     plan_delete,
     plan_pause,
     plan_restart,
@@ -47,6 +48,7 @@ PLANNERS: dict[Command, Callable[[Snapshot], Plan]] = {
     "terminate": lambda seen: plan_terminate(seen, REF, notify=True, execution_id="x"),
     "restart": lambda seen: plan_restart(seen, REF, w, execution_id="x"),
     "delete": lambda seen: plan_delete(seen, REF, execution_id="x"),
+    "adopt bare step keys of": lambda seen: plan_adopt_bare_keys(seen, REF, execution_id="x"),
 }
 
 

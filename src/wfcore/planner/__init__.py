@@ -5,6 +5,7 @@ from wfcore.planner.attempt import Attempt
 from wfcore.planner.calls import Perform, Raised, Returned, Settled, StepCall, call_body
 from wfcore.planner.carried import Known
 from wfcore.planner.commands import (
+    plan_adopt_bare_keys,
     plan_create,
     plan_defer,
     plan_delete,
@@ -42,6 +43,7 @@ __all__ = [
     "Stop",
     "Unwind",
     "call_body",
+    "plan_adopt_bare_keys",
     "plan_create",
     "plan_defer",
     "plan_delete",

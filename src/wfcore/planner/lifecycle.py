@@ -25,7 +25,9 @@ from typing import Literal, TypeAlias
 from wfcore.errors import IllegalTransitionError, InstanceNotFoundError
 from wfcore.model import Instance, InstanceStatus, Snapshot
 
-Command: TypeAlias = Literal["send an event to", "pause", "resume", "terminate", "restart", "delete"]
+Command: TypeAlias = Literal[
+    "send an event to", "pause", "resume", "terminate", "restart", "delete", "adopt bare step keys of"
+]
 """What is asked for, as the words that an error puts before the instance."""
 Becomes: TypeAlias = InstanceStatus | Literal["deleted"]
 
@@ -44,6 +46,14 @@ TRANSITIONS: Mapping[Command, Mapping[InstanceStatus, Becomes]] = MappingProxyTy
             "terminated": "active",
         },
         "delete": {"complete": "deleted", "errored": "deleted", "terminated": "deleted"},
+        "adopt bare step keys of": {
+            "active": "active",
+            "waiting": "waiting",
+            "paused": "paused",
+            "complete": "complete",
+            "errored": "errored",
+            "terminated": "terminated",
+        },
     }
 )
 """For each command the statuses that take it, and what becomes of each."""

@@ -4,6 +4,7 @@ A command that is not possible raises a ``CommandError``; nothing is written the
 is planned again on a fresh snapshot (rule M12); who applies the plan sees to that.
 """
 
+from wfcore.planner.commands.adoption import plan_adopt_bare_keys
 from wfcore.planner.commands.aftermath import plan_defer, plan_write_failure, released
 from wfcore.planner.commands.control import plan_restart, plan_resume, plan_terminate
 from wfcore.planner.commands.create import plan_create
@@ -11,6 +12,7 @@ from wfcore.planner.commands.mailbox import plan_pause, plan_send_event
 from wfcore.planner.commands.removal import plan_delete, plan_terminal_notified
 
 __all__ = [
+    "plan_adopt_bare_keys",
     "plan_create",
     "plan_defer",
     "plan_delete",
