@@ -14,6 +14,7 @@ from wfcore import (
     BareKeysAdopted,
     Conflict,
     InstanceNotFoundError,
+    NonDeterminismError,
     Step,
     StepNameError,
     StepRecord,
@@ -213,6 +214,38 @@ def test_k5_an_adopted_instance_goes_on_where_it_was() -> None:
     lab.apply(adopt(lab.snapshot()))
     lab.run(until=LATER)
     assert ("complete", '["old","shipped"]') == (lab.instance.status, lab.instance.output)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([bare("charge", sequence=1)], ("charge", 1)),
+        ([bare("charge")], ("charge", None)),
+        ([bare("nap", "sleep", status="waiting")], ("nap", None)),
+    ],
+    ids=["settled, with a number", "settled, without a number", "waiting"],
+)
+def test_k5_without_adoption_a_bare_name_is_a_mismatch_that_names_the_command(
+    steps: list[StepRecord], expected: tuple[str, int | None]
+) -> None:
+    """D1: nothing has run, nothing is written; never a silent re-run."""
+    ran: list[object] = []
+    lab = Lab.of(paying)
+    lab.ref = REF
+    lab.put(snapshot(instance(status="active"), steps=steps, hooks=[timer()]))
+    with pytest.raises(NonDeterminismError) as refused:
+        lab.plan(perform=ran.append)  # type: ignore[arg-type] # it is never called
+    assert ([], expected) == (ran, (refused.value.expected, refused.value.sequence))
+    assert refused.value.advice.startswith("an older engine wrote that bare name: plan_adopt_bare_keys")
+
+
+def test_k5_the_mismatch_of_a_record_with_a_good_key_does_not_name_the_command() -> None:
+    lab = Lab.of(paying)
+    lab.ref = REF
+    lab.put(snapshot(instance(status="active"), steps=[record("do:other", status="completed", sequence=1)]))
+    with pytest.raises(NonDeterminismError) as refused:
+        lab.plan()
+    assert "plan_adopt_bare_keys" not in str(refused.value)
 
 
 def test_k5_a_running_tick_conflicts_with_an_adoption() -> None:

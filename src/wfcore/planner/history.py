@@ -6,8 +6,12 @@ from collections.abc import Container, Mapping
 from operator import attrgetter
 
 from wfcore.errors import NonDeterminismError
+from wfcore.keys import is_bare
 from wfcore.model import StepRecord
 from wfcore.planner.requests import Request
+
+BARE = "an older engine wrote that bare name: plan_adopt_bare_keys gives it its key; the instance is unchanged"
+"""What to do about a record whose key has no kind (rule K5)."""
 
 
 class History:
@@ -80,6 +84,7 @@ class History:
         raise self._mismatch(next(iter(self._unasked.values())), requests, problem)
 
     def _mismatch(self, record: StepRecord, requests: Mapping[str, Request], problem: str) -> NonDeterminismError:
+        advice = (BARE,) if is_bare(record.key, record.kind) else ()
         return NonDeterminismError(
-            self._ref, record.key, record.sequence, tuple(requests), record.parent_key or "", problem
+            self._ref, record.key, record.sequence, tuple(requests), record.parent_key or "", problem, *advice
         )
