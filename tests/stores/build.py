@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from wfcore.errors import StoreError
-from wfcore.keys import message_id, parse_ref, timer_id
+from wfcore.keys import message_id, parse_ref, terminal_id, timer_id
 from wfcore.model import Event, Hook, Instance, StepRecord
 from wfcore.outcome import Checkpointed
 from wfcore.plan import (
@@ -87,6 +87,10 @@ def hook(ref: str = REF, due_at: datetime = NOW, **changes: Any) -> Hook:
 
 def message(id: str = "m1", ref: str = REF) -> Hook:
     return hook(ref, id=message_id(ref, id), run_number=None, reason="event")
+
+
+def notice(version: int = 1, ref: str = REF, due_at: datetime = NOW) -> Hook:
+    return hook(ref, due_at, id=terminal_id(ref, version), run_number=None, reason="terminal")
 
 
 def plan(*mutations: Mutation, ref: str = REF, given: tuple[Precondition, ...] = (), execution_id: str = "e") -> Plan:

@@ -3,10 +3,10 @@
 import attrs
 import pytest
 
-from tests.stores.build import MINUTE, NOW, OTHER, REF, create, delete, hook, message, send, tick
+from tests.stores.build import MINUTE, NOW, OTHER, REF, create, delete, hook, message, notice, send, tick
 from tests.stores.conftest import AnyStore, Clock
-from wfcore.model import FiredHook
-from wfcore.plan import DeleteHook, PutHook
+from wfcore.model import FiredHook, HookReason
+from wfcore.plan import AddHook, DeleteHook, PutHook
 from wfcore.ports import DueQuery
 
 THIRD = "refund#order-1"
@@ -80,6 +80,64 @@ def test_the_feed_follows_what_is_put_and_deleted(store: AnyStore) -> None:
     assert due(store) == [hook().id]
     store.apply(delete(5))
     assert (due(store), store.next_due_at(DueQuery())) == ([], None)
+
+
+def test_o7_a_feed_leaves_notices_out_unless_they_are_wanted(store: AnyStore) -> None:
+    store.apply(create(due_at=NOW + MINUTE))
+    store.apply(tick(1, AddHook(notice())))
+    assert (due(store), store.next_due_at(DueQuery())) == ([], NOW + MINUTE)
+    assert due(store, terminal_notices=True) == [notice().id]
+    assert store.next_due_at(DueQuery(terminal_notices=True)) == NOW
+
+
+def test_o7_a_notice_that_is_not_wanted_stands_before_no_other_hook(store: AnyStore) -> None:
+    store.apply(create())
+    store.apply(tick(1, AddHook(notice(due_at=NOW - MINUTE))))
+    assert (due(store), due(store, terminal_notices=True)) == ([hook().id], [notice().id])
+
+
+def test_o7_a_wanted_notice_takes_its_turn_among_the_hooks(store: AnyStore) -> None:
+    store.apply(create(due_at=NOW - MINUTE))
+    store.apply(tick(1, AddHook(notice(due_at=NOW))))
+    store.apply(create(OTHER, NOW - 2 * MINUTE))
+    store.apply(tick(1, AddHook(notice(2, OTHER, NOW - 3 * MINUTE)), ref=OTHER))
+    assert due(store, terminal_notices=True) == [notice(2, OTHER).id, hook().id]
+    assert due(store, terminal_notices=True, limit=1) == [notice(2, OTHER).id]
+    assert due(store, terminal_notices=True, exclude=frozenset({OTHER})) == [hook().id]
+    assert due(store, terminal_notices=True, workflow_names=frozenset()) == []
+
+
+def test_o7_the_first_of_several_notices_comes_first(store: AnyStore) -> None:
+    store.apply(create(due_at=NOW + MINUTE))
+    store.apply(tick(1, AddHook(notice(4, due_at=NOW - MINUTE)), AddHook(notice(3))))
+    assert due(store, terminal_notices=True) == [notice(4).id]
+    store.apply(tick(2, DeleteHook(notice(4).id)))
+    assert due(store, terminal_notices=True) == [notice(3).id]
+
+
+@pytest.mark.parametrize("reason", ["terminal", "wake"])
+def test_g9_a_notice_is_known_by_its_id_and_not_by_its_reason(store: AnyStore, reason: HookReason) -> None:
+    store.apply(create(due_at=NOW - MINUTE))
+    store.apply(tick(1, PutHook(attrs.evolve(hook(), reason=reason)), AddHook(attrs.evolve(notice(), reason="wake"))))
+    assert due(store) == [hook().id]
+
+
+@pytest.mark.parametrize("ref", ["terminal#terminal", "checkout#order:terminal:1", "✓#\U0001f600 2"])
+def test_o7_no_other_hook_is_taken_for_a_notice(store: AnyStore, ref: str) -> None:
+    store.apply(create(ref, NOW + MINUTE))
+    store.apply(send("terminal:1", ref))
+    store.apply(tick(1, AddHook(notice(1, ref, NOW - MINUTE)), ref=ref))
+    assert due(store) == [message("terminal:1", ref).id]
+
+
+def test_o7_notices_that_nobody_takes_are_not_read_by_others(store: AnyStore) -> None:
+    """They stay due for ever."""
+    for number in range(1_000):
+        ref = f"checkout#{number}"
+        store.apply(create(ref, NOW + MINUTE))
+        store.apply(tick(1, DeleteHook(hook(ref).id), AddHook(notice(2, ref)), ref=ref))
+    store.apply(create())
+    assert (due(store), store.next_due_at(DueQuery())) == ([hook().id], NOW)
 
 
 @pytest.mark.parametrize("count", [3_000])

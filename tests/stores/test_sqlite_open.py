@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,12 @@ def test_the_tables_have_the_columns_of_the_rows(table: Table, strict: bool) -> 
 def test_queries_of_the_feed_use_the_index(sqlite_store: SqliteStore, connection: sqlite3.Connection) -> None:
     from wfadapters.sqlite import store
 
-    for query in (store._DUE, store._NEXT):
+    for queries, notices in product((store._DUE, store._NEXT), (False, True)):
+        query = queries[notices]
         steps = connection.execute(f"EXPLAIN QUERY PLAN {query}", (None,) * query.count("?")).fetchall()
         text = " ".join(step[3] for step in steps)
         assert "USING INDEX wfcore_hooks_due" in text
+        assert notices == ("USING INDEX wfcore_hooks_notices" in text)
         assert "TEMP B-TREE" not in text
 
 

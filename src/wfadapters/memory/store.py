@@ -10,6 +10,7 @@ from threading import Lock
 from wfadapters.clock import utc_now
 from wfadapters.listeners import Listeners
 from wfcore.evolve import NOTHING, Rows, applied, evolve
+from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook, Hook, Snapshot
 from wfcore.plan import Applied, Conflict, Plan, Write
 from wfcore.ports import DueQuery
@@ -26,7 +27,8 @@ class MemoryStore:
         self._clock = clock
         self._lock = Lock()
         self._world: dict[str, Rows] = {}
-        self._agenda: list[tuple[datetime, str, str]] = []
+        # By when the first hook of each instance is due; with terminal notices, and without.
+        self._agendas: dict[bool, list[tuple[datetime, str, str]]] = {True: [], False: []}
         self._writes: list[object] = []
         self._listeners = Listeners()
 
@@ -80,25 +82,26 @@ class MemoryStore:
         before = self._world.get(ref, NOTHING)
         if rows is before:
             return
-        replaced = _first(before)
-        if replaced:
-            del self._agenda[bisect_left(self._agenda, (replaced.due_at, replaced.id, ref))]
+        for notices, agenda in self._agendas.items():
+            replaced, first = _first(before, notices), _first(rows, notices)
+            if replaced:
+                del agenda[bisect_left(agenda, (replaced.due_at, replaced.id, ref))]
+            if first:
+                insort(agenda, (first.due_at, first.id, ref))
         if rows == NOTHING:
             self._world.pop(ref, None)
-            return
-        self._world[ref] = rows
-        first = _first(rows)
-        if first:
-            insort(self._agenda, (first.due_at, first.id, ref))
+        else:
+            self._world[ref] = rows
 
     def _admitted(self, query: DueQuery) -> Iterator[Hook]:
         # The first hook of each instance, in the order in which they are due.
-        for _due_at, hook_id, ref in self._agenda:
+        for _due_at, hook_id, ref in self._agendas[query.terminal_notices]:
             hook = self._world[ref].hooks[hook_id]
             known = query.workflow_names is None or hook.workflow_name in query.workflow_names
             if known and ref not in query.exclude:
                 yield hook
 
 
-def _first(rows: Rows) -> Hook | None:
-    return min(rows.hooks.values(), key=lambda hook: (hook.due_at, hook.id), default=None)
+def _first(rows: Rows, notices: bool) -> Hook | None:  # noqa: FBT001 - a key of the agendas
+    hooks = (hook for hook in rows.hooks.values() if notices or not is_terminal_notice(hook.id))
+    return min(hooks, key=lambda hook: (hook.due_at, hook.id), default=None)

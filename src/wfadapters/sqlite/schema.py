@@ -12,12 +12,20 @@ from wfcore.errors import CorruptRecordError, SchemaVersionError
 SCHEMA_VERSION = 1
 """What this adapter writes into ``wfcore_meta``. A change of the tables below is a new version, with a migration."""
 
+_KIND = "substr(id, length(instance_ref) + 1, 10)"
+NOTICE = f"{_KIND} IS '#terminal:'"
+"""Which hooks are terminal notices: what ``wfcore.keys.is_terminal_notice`` says, for an index and its queries."""
+WAKE_UP = f"{_KIND} IS NOT '#terminal:'"
+"""Which hooks are not."""
+
 _META = "CREATE TABLE wfcore_meta (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
 _INDEXES = (
     # A retrieve must not grow with the events that were consumed long ago.
     "CREATE INDEX wfcore_events_pending ON wfcore_events (instance_ref, arrival) WHERE consumed_by IS NULL",
-    # The order of due; it holds all that a DueQuery asks about.
-    "CREATE INDEX wfcore_hooks_due ON wfcore_hooks (due_at, id, workflow_name, instance_ref)",
+    # The order of due; it holds all that a DueQuery asks about. Notices have one of their own: if nobody takes them,
+    # they stay due for ever, and nobody else may have to read past them.
+    f"CREATE INDEX wfcore_hooks_due ON wfcore_hooks (due_at, id, workflow_name, instance_ref) WHERE {WAKE_UP}",
+    f"CREATE INDEX wfcore_hooks_notices ON wfcore_hooks (due_at, id, workflow_name, instance_ref) WHERE {NOTICE}",
 )
 
 

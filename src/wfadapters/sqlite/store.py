@@ -34,8 +34,16 @@ _ADMITTED = """
     (? IS NULL OR workflow_name IN (SELECT value FROM json_each(?)))
     AND instance_ref NOT IN (SELECT value FROM json_each(?))
 """
-_DUE = select(rows.HOOKS, f"due_at <= ? AND {_ADMITTED} ORDER BY due_at, id")
-_NEXT = select(rows.HOOKS, f"{_ADMITTED} ORDER BY due_at, id LIMIT 1")
+_WAKE_UPS, _NOTICES = (select(rows.HOOKS, f"{kind} AND {_ADMITTED}") for kind in (schema.WAKE_UP, schema.NOTICE))
+# With notices: each half in the order of its own index, and merged.
+_DUE = {
+    False: f"{_WAKE_UPS} AND due_at <= ? ORDER BY due_at, id",
+    True: f"{_WAKE_UPS} AND due_at <= ? UNION ALL {_NOTICES} AND due_at <= ? ORDER BY due_at, id",
+}
+_NEXT = {
+    False: f"{_WAKE_UPS} ORDER BY due_at, id LIMIT 1",
+    True: f"{_WAKE_UPS} UNION ALL {_NOTICES} ORDER BY due_at, id LIMIT 1",
+}
 
 
 class SqliteStore:
@@ -120,7 +128,7 @@ class SqliteStore:
         fired: dict[str, FiredHook] = {}
         with self._connections.cursor("due") as cursor, closing(plain_cursor(cursor.connection)) as found:
             now = self._clock()
-            for row in found.execute(_DUE, (instant_column(now), *_admitted(query))):
+            for row in found.execute(_DUE[query.terminal_notices], _arguments(query, instant_column(now))):
                 hook = rows.read_hook(row)
                 fired.setdefault(hook.instance_ref, FiredHook(hook=hook, timestamp=now))
                 if len(fired) == query.limit:
@@ -130,7 +138,7 @@ class SqliteStore:
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
         with self._connections.cursor("next_due_at") as cursor:
-            found = cursor.execute(_NEXT, _admitted(query)).fetchone()
+            found = cursor.execute(_NEXT[query.terminal_notices], _arguments(query)).fetchone()
         return None if found is None else rows.read_hook(found).due_at
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
@@ -161,6 +169,7 @@ class SqliteStore:
             self._turn.release()
 
 
-def _admitted(query: DueQuery) -> tuple[str | None, str | None, str]:
+def _arguments(query: DueQuery, *until: int) -> tuple[object, ...]:
     names = None if query.workflow_names is None else json.dumps(sorted(query.workflow_names))
-    return names, names, json.dumps(sorted(query.exclude))
+    arguments = (names, names, json.dumps(sorted(query.exclude)), *until)
+    return arguments * 2 if query.terminal_notices else arguments

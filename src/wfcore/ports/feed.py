@@ -22,11 +22,14 @@ class DueQuery:
         limit: at most so many (>= 1).
         workflow_names: only hooks of these workflows; ``None``: of all.
         exclude: refs of instances to leave out.
+        terminal_notices: whether notices of terminal transitions are wanted too (``wfcore.keys.is_terminal_notice``,
+            decided by the hook's id alone); otherwise it is as if they were not there (rule O7).
     """
 
     limit: int = 100
     workflow_names: frozenset[str] | None = None
     exclude: frozenset[str] = frozenset()
+    terminal_notices: bool = False
 
 
 @runtime_checkable
@@ -35,6 +38,8 @@ class HookFeed(Protocol):
 
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """Hooks with ``due_at <= now`` by the store's clock, ordered by ``(due_at, id)``: for each instance its first.
+
+        The first of those that the query admits: a notice that is not wanted stands before no other hook.
 
         Raises:
             StoreUnavailableError: transient failure.
