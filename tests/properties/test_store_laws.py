@@ -1,12 +1,14 @@
 """A store is ``evolve``: after every plan its answer and all of its rows are those of the pure function.
 
-Plans are drawn over a few instances that come and go: creates, ticks, restarts, deletes, appends to what exists and
-what does not, several instances at once, stale versions.
+Plans are drawn over a few instances that come and go: creates, ticks, commands, appends to what exists and what does
+not, several instances at once, stale versions.
 """
 
 import sqlite3
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,9 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.stores.dump import plainly, world_in
 from wfadapters.memory import MemoryStore
 from wfadapters.sqlite import SqliteStore
+from wfcore.define import workflow
+from wfcore.errors import CommandError
 from wfcore.evolve import NOTHING, World, applied, evolve
-from wfcore.keys import message_id, parse_ref, timer_id
-from wfcore.model import Event, Hook, Instance, StepRecord
+from wfcore.keys import is_terminal_notice, message_id, parse_ref, terminal_id, timer_id
+from wfcore.model import Event, Hook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Checkpointed
 from wfcore.plan import (
     Absent,
@@ -41,6 +45,16 @@ from wfcore.plan import (
     PutStep,
     Write,
 )
+from wfcore.planner import (
+    Step,
+    plan_adopt_bare_keys,
+    plan_delete,
+    plan_pause,
+    plan_restart,
+    plan_resume,
+    plan_terminal_notified,
+    plan_terminate,
+)
 from wfcore.ports import DueQuery
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,7 +63,8 @@ RUNS = st.integers(1, 2)
 VERSIONS = st.integers(1, 3)
 EXECUTIONS = st.sampled_from(["e1", "e2"])
 EVENT_IDS = st.sampled_from(["m1", "m2", "m3"])
-KEYS = st.sampled_from(["do:a", "do:b"])
+KEYS = st.sampled_from(["do:a", "do:b", "a"])
+STATUSES = st.sampled_from(["active", "waiting", "paused", "complete"])
 CONSUMERS = st.sampled_from([None, "do:a"])
 DUE = st.integers(-2, 2).map(lambda hours: NOW + timedelta(hours=hours))
 # Each row says in one of its columns which of all rows it is, so that none is taken for another. The other columns
@@ -65,7 +80,7 @@ def instances(ref: str, versions: st.SearchStrategy[int]) -> st.SearchStrategy[I
         workflow_name=st.just(workflow_name),
         instance_id=st.just(instance_id),
         run_number=RUNS,
-        status=st.just("active"),
+        status=STATUSES,
         params=MARKS,
         created_at=st.just(NOW),
         updated_at=st.just(NOW),
@@ -119,7 +134,9 @@ def hooks(ref: str) -> st.SearchStrategy[Hook]:
 
 
 def hook_ids(ref: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([timer_id(ref), message_id(ref, "m1"), message_id(ref, "m2")])
+    return st.sampled_from(
+        [timer_id(ref), message_id(ref, "m1"), message_id(ref, "m2"), terminal_id(ref, 1), terminal_id(ref, 2)]
+    )
 
 
 def appends(ref: str) -> st.SearchStrategy[Mutation]:
@@ -221,6 +238,11 @@ class StoreLaws(RuleBasedStateMachine):
             given = (AtVersion(ref, found.version, found.execution_id),)
             self.apply(Plan(ref, "e1", given, (DeleteInstance(ref),), Checkpointed()))
 
+    @rule(ref=st.sampled_from(REFS), command=st.sampled_from(range(7)), notify=st.booleans(), bound=st.booleans())
+    def command(self, ref: str, command: int, notify: bool, bound: bool) -> None:
+        with suppress(CommandError):
+            self.apply(commands(self.world.get(ref, NOTHING).snapshot(NOW), ref, notify)[command](), bound)
+
     def apply(self, plan: Plan, bound: bool = False) -> None:
         after = evolve(self.world, plan)
         expected = after if isinstance(after, Conflict) else applied(after, plan)
@@ -255,15 +277,37 @@ class StoreLaws(RuleBasedStateMachine):
 
     @invariant()
     def the_feed_gives_the_first_hook_of_each_instance(self) -> None:
-        firsts = [
-            min(found.hooks.values(), key=lambda hook: (hook.due_at, hook.id))
-            for found in self.world.values()
-            if found.hooks
-        ]
-        expected = sorted(firsts, key=lambda hook: (hook.due_at, hook.id))
-        for store in (self.memory, self.sqlite):
-            assert [fired.hook for fired in store.due(DueQuery())] == [each for each in expected if each.due_at <= NOW]
-            assert store.next_due_at(DueQuery()) == (expected[0].due_at if expected else None)
+        for notices in (False, True):
+            query = DueQuery(terminal_notices=notices)
+            firsts: dict[str, Hook] = {}
+            for hook in sorted(self.hooks(notices), key=lambda hook: (hook.due_at, hook.id)):
+                firsts.setdefault(hook.instance_ref, hook)
+            expected = list(firsts.values())
+            for store in (self.memory, self.sqlite):
+                assert [fired.hook for fired in store.due(query)] == [each for each in expected if each.due_at <= NOW]
+                assert store.next_due_at(query) == (expected[0].due_at if expected else None)
+
+    def hooks(self, notices: bool) -> list[Hook]:
+        hooks = [hook for found in self.world.values() for hook in found.hooks.values()]
+        return [hook for hook in hooks if notices or not is_terminal_notice(hook.id)]
+
+
+def commands(seen: Snapshot, ref: str, notify: bool) -> list[Callable[[], Plan]]:
+    """What the commands of the planner make of an instance."""
+    notice = min((hook.id for hook in seen.hooks if is_terminal_notice(hook.id)), default=terminal_id(ref, 1))
+    return [
+        partial(plan_pause, seen, ref, request_id="r1", execution_id="e1"),
+        partial(plan_resume, seen, ref, execution_id="e2"),
+        partial(plan_terminate, seen, ref, notify=notify, execution_id="e1"),
+        partial(plan_restart, seen, ref, idle, execution_id="e2"),
+        partial(plan_delete, seen, ref, execution_id="e1"),
+        partial(plan_terminal_notified, seen, ref, transition_id=notice, execution_id="e2"),
+        partial(plan_adopt_bare_keys, seen, ref, execution_id="e1"),
+    ]
+
+
+@workflow(name="idle")
+def idle(step: Step) -> None: ...
 
 
 def write_number(connection: sqlite3.Connection, number: int) -> None:
