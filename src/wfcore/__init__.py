@@ -109,7 +109,19 @@ from wfcore.planner import (
 )
 from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
 from wfcore.retry import Retry
-from wfcore.runner import Client, Dispatcher, Handle, History, Observer, Runtime, StopSignal, TickReport, run_tick
+from wfcore.runner import (
+    Client,
+    Dispatcher,
+    Handle,
+    History,
+    Observer,
+    OnTerminal,
+    Runtime,
+    StopSignal,
+    TerminalNotice,
+    TickReport,
+    run_tick,
+)
 from wfcore.workflow import EventType, Received, Registry, Workflow
 
 __all__ = [
@@ -171,6 +183,7 @@ __all__ = [
     "NotFinishedError",
     "NoticePendingError",
     "Observer",
+    "OnTerminal",
     "Outcome",
     "PauseRequested",
     "Paused",
@@ -213,6 +226,7 @@ __all__ = [
     "Stuck",
     "Suspended",
     "SwallowedSuspensionError",
+    "TerminalNotice",
     "TerminalNotified",
     "Terminated",
     "TickReport",

@@ -3,6 +3,7 @@
 from wfcore.runner.client import Client
 from wfcore.runner.dispatcher import Dispatcher
 from wfcore.runner.handle import Handle, History
+from wfcore.runner.notices import OnTerminal, TerminalNotice
 from wfcore.runner.observe import Observer, TickReport
 from wfcore.runner.runtime import Runtime
 from wfcore.runner.tick import StopSignal, run_tick
@@ -13,8 +14,10 @@ __all__ = [
     "Handle",
     "History",
     "Observer",
+    "OnTerminal",
     "Runtime",
     "StopSignal",
+    "TerminalNotice",
     "TickReport",
     "run_tick",
 ]

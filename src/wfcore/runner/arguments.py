@@ -20,3 +20,12 @@ def check_durations(**durations: object) -> None:
     for name, value in durations.items():
         if not isinstance(value, timedelta):
             raise TypeError(f"{name}={value!r}: must be a timedelta, such as timedelta(seconds=10)")
+
+
+def check_settings(concurrency: int, *, poll_interval: timedelta, recover_after: timedelta) -> None:
+    """Refuse a dispatcher's settings that are out of range. Raises ``TypeError``, ``ValueError``."""
+    if concurrency < 1:
+        raise ValueError(f"concurrency={concurrency}: must be at least 1")
+    check_durations(poll_interval=poll_interval, recover_after=recover_after)
+    if min(poll_interval, recover_after) <= timedelta(0):
+        raise ValueError("poll_interval and recover_after must be longer than zero")

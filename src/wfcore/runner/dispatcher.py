@@ -18,13 +18,15 @@ from typing import Self, final
 
 from wfcore.codec import JSON
 from wfcore.errors import CorruptRecordError, StoreError
+from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook
 from wfcore.outcome import Ignored
 from wfcore.plan import Applied
 from wfcore.planner import RECOVER_AFTER
 from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
-from wfcore.runner.arguments import check_durations, check_parts
+from wfcore.runner.arguments import check_durations, check_parts, check_settings
 from wfcore.runner.backoff import Backoff
+from wfcore.runner.notices import OnTerminal, announce
 from wfcore.runner.observe import Observer
 from wfcore.runner.pool import Pool
 from wfcore.runner.runtime import REAL, Runtime, patience
@@ -48,6 +50,7 @@ class Dispatcher:
             then run the body, and one result is kept (rules S12, O6).
         codec: how values become payloads; the same as the clients'.
         observer: gets a report of every tick.
+        on_terminal: is told of the end of each instance whose workflow has ``notify=True``, at least once (rule O7).
         runtime: time, ids and pauses.
 
     Use it as a context manager (it runs in a thread of its own until the block ends), call :meth:`run` (until
@@ -65,26 +68,22 @@ class Dispatcher:
         recover_after: timedelta = RECOVER_AFTER,
         codec: Codec = JSON,
         observer: Observer | None = None,
+        on_terminal: OnTerminal | None = None,
         runtime: Runtime = REAL,
     ) -> None:
         check_parts(store, registry)
         found = store if feed is None else feed
         if not isinstance(found, HookFeed):
             raise TypeError(f"{type(store).__name__} has no due() and next_due_at(); pass feed=")
-        if concurrency < 1:
-            raise ValueError(f"concurrency={concurrency}: must be at least 1")
-        check_durations(poll_interval=poll_interval, recover_after=recover_after)
-        if min(poll_interval, recover_after) <= timedelta(0):
-            raise ValueError("poll_interval and recover_after must be longer than zero")
+        check_settings(concurrency, poll_interval=poll_interval, recover_after=recover_after)
         self._store = store
         registry.check_types(codec)
         self._feed: HookFeed = found
         self._registry = registry
         self._concurrency = concurrency
         self._poll_interval = poll_interval
-        self._recover_after = recover_after
-        self._codec = codec
-        self._observer = observer
+        self._tick = partial(run_tick, store, registry, codec=codec, recover_after=recover_after, observer=observer)
+        self._on_terminal = on_terminal
         self._runtime = runtime
         self._stop = StopSignal()
         self._changed = threading.Condition()
@@ -209,6 +208,7 @@ class Dispatcher:
                 limit=self._concurrency - len(self._busy),
                 workflow_names=self._registry.names,
                 exclude=self._backoff.left_out() | self._busy,
+                terminal_notices=self._on_terminal is not None,
             )
         fired, pause = self._look(query)
         for each in fired:
@@ -266,23 +266,21 @@ class Dispatcher:
             self._busy.add(fired.hook.instance_ref)
         pool.submit(partial(self._handle, fired))
 
+    def _tend(self, fired: FiredHook) -> bool:
+        """Handle the hook; False: nothing came of it."""
+        stop, runtime = self._stop, self._runtime
+        if is_terminal_notice(fired.hook.id):
+            return announce(self._store, fired, self._on_terminal, stop=stop, runtime=runtime)
+        report = self._tick(fired, stop=stop, runtime=runtime)
+        return isinstance(report.result, Applied) or not isinstance(report.plan and report.plan.outcome, Ignored)
+
     def _handle(self, fired: FiredHook) -> None:
         ref = fired.hook.instance_ref
         got_on = False
         failure: BaseException | None = None
         fatal: BaseException | None = None
         try:
-            report = run_tick(
-                self._store,
-                self._registry,
-                fired,
-                codec=self._codec,
-                recover_after=self._recover_after,
-                observer=self._observer,
-                stop=self._stop,
-                runtime=self._runtime,
-            )
-            got_on = isinstance(report.result, Applied) or not isinstance(report.plan and report.plan.outcome, Ignored)
+            got_on = self._tend(fired)
         except StoreError as error:  # the report told
             failure = error
         except (KeyboardInterrupt, SystemExit) as error:
