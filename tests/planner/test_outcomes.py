@@ -27,6 +27,7 @@ from tests.planner.rows import (
     written_steps,
     written_timer,
 )
+from tests.twins import Colour, Running, begin, both_colours
 from wfcore import (
     AsyncStep,
     Attempt,
@@ -748,3 +749,26 @@ def test_a_plan_that_would_leave_an_instance_without_wake_up_is_not_made(seen: S
     assert seen.instance is not None
     with pytest.raises(AssertionError, match="a plan would break rule O5: waiting"):
         Draft(seen, seen.instance, "tick", T0).suspended()
+
+
+@both_colours
+@pytest.mark.parametrize("fails", [False, True], ids=["complete", "errored"])
+def test_o7_the_end_of_a_workflow_is_announced_by_its_version(colour: Colour, fails: bool) -> None:
+    def program(step: Any) -> Running:
+        yield step.sleep("nap", timedelta(0))
+        if fails:
+            raise ValueError("no")
+
+    lab = begin(colour, program, notify=True)
+    lab.tick()
+    assert ({"terminal:2"}, None) == (set(lab.hooks()), lab.hooks()["terminal:2"].run_number)
+
+
+@both_colours
+def test_o7_without_notify_an_end_is_announced_to_nobody(colour: Colour) -> None:
+    def program(step: Any) -> Running:
+        yield step.sleep("nap", timedelta(0))
+
+    lab = begin(colour, program)
+    lab.tick()
+    assert {} == lab.hooks()

@@ -14,8 +14,8 @@ import attrs
 from wfcore.failure import Failure
 from wfcore.model import TERMINAL, Event, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord
 from wfcore.outcome import Checkpointed, Completed, Continued, Errored, Ignored, Outcome, Stuck, Suspended
-from wfcore.plan import Exists, LogLine, Mutation, Plan, PutHook, PutInstance, PutStep
-from wfcore.planner.changes import change, handled, timer
+from wfcore.plan import AddHook, Exists, LogLine, Mutation, Plan, PutHook, PutInstance, PutStep
+from wfcore.planner.changes import change, handled, terminal_notice, timer
 from wfcore.planner.gate import last_sequence, stored_timer, waiting
 from wfcore.planner.mailbox import Mailbox
 from wfcore.planner.steps.decision import Stamp, earliest_deadline, is_waiting, later, wanted_event
@@ -29,9 +29,12 @@ class Draft:
         snapshot: with an instance.
         execution_id: of the next plan.
         now: the base of the tick's time.
+        notify: whether the end of the instance is to be announced (rule O7).
     """
 
-    def __init__(self, snapshot: Snapshot, instance: Instance, execution_id: str, now: datetime) -> None:
+    def __init__(
+        self, snapshot: Snapshot, instance: Instance, execution_id: str, now: datetime, *, notify: bool = False
+    ) -> None:
         self.instance = instance if instance.started_at else attrs.evolve(instance, started_at=now)
         self.execution_id = execution_id
         self.now = self.base = now
@@ -44,6 +47,7 @@ class Draft:
         self._logs: list[LogLine] = []
         self._required: frozenset[str] = frozenset()
         self._committed = False
+        self._notify = notify
         self.has_body_result = False
 
     @property
@@ -110,8 +114,13 @@ class Draft:
         """The workflow returned, or an exception escaped from it (rules O1, O2)."""
         self._end(logs)
         if isinstance(outcome, Completed):
-            return self._freeze("complete", outcome, None, output=outcome.output, completed_at=self.now)
-        return self._freeze("errored", outcome, None, failure=outcome.failure, completed_at=self.now)
+            plan = self._freeze("complete", outcome, None, output=outcome.output, completed_at=self.now)
+        else:
+            plan = self._freeze("errored", outcome, None, failure=outcome.failure, completed_at=self.now)
+        if not self._notify:
+            return plan
+        notice = AddHook(terminal_notice(self.instance, self.instance.version + 1, self.now))
+        return attrs.evolve(plan, mutations=(*plan.mutations, notice))
 
     def continued(self, params: Payload, logs: tuple[LogLine, ...]) -> Plan:
         """The run ends, and the next one begins with new parameters; the mailbox stays (rule O8)."""

@@ -242,7 +242,7 @@ def _begin(
         params = codec.decode(instance.params, workflow.params_type)
     except CodecError as error:
         raise outgrown(error, f"the parameters of {instance.ref!r}") from None
-    draft = Draft(snapshot, instance, execution_id, now)
+    draft = Draft(snapshot, instance, execution_id, now, notify=workflow.notify)
     agenda = Agenda()
     interpreter = Interpreter(workflow=workflow, instance=instance, codec=codec)
     live = Live(draft, agenda, interpreter, manner, known)
