@@ -38,6 +38,7 @@ from wfcore.errors import (
     WriteFailedError,
 )
 from wfcore.evolve import Rows, World, evolve
+from wfcore.export import export_plan, export_snapshot, import_plan, import_snapshot
 from wfcore.failure import Failure
 from wfcore.model import Event, FiredHook, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord, StepStatus
 from wfcore.outcome import (
@@ -242,6 +243,10 @@ __all__ = [
     "WriteFailedError",
     "call_body",
     "evolve",
+    "export_plan",
+    "export_snapshot",
+    "import_plan",
+    "import_snapshot",
     "plan_adopt_bare_keys",
     "plan_create",
     "plan_defer",
