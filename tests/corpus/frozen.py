@@ -1,0 +1,182 @@
+"""A frozen tick as data, how it is recorded, and how it is planned again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tests.corpus import workflows
+from wfcore.codec import JsonCodec
+from wfcore.errors import CodecError, WorkflowError
+from wfcore.evolve import Rows, evolve
+from wfcore.model import FiredHook, Snapshot
+from wfcore.plan import Conflict, Plan
+from wfcore.planner import Continue, Settled, StepCall, Stop, call_body, plan_tick
+from wfcore.workflow import Registry
+
+FOLDER = Path(__file__).parent / "ticks"
+FORMAT_VERSION = 1
+"""Of the files: the one of ``wfcore.export`` for the rows and plans in them."""
+_CODEC = JsonCodec(max_payload_bytes=2**40)
+
+
+@attrs.frozen
+class Body:
+    """A body that the planner asked for, and when its result was known.
+
+    Attributes:
+        key: the step's key.
+        attempt: number of the attempt.
+        idempotency_key: as the body got it.
+        elapsed: time since the retrieve.
+    """
+
+    key: str
+    attempt: int
+    idempotency_key: str
+    elapsed: timedelta
+
+
+@attrs.frozen(kw_only=True)
+class Tick:
+    """One call of ``plan_tick``.
+
+    Attributes:
+        workflows: names in ``tests/corpus/workflows.py``.
+        snapshot, fired, execution_id, mine, recover_after: the arguments.
+        commits: execution ids that the commits of checkpoints answered with, ``None``: stop. ``commits is None``:
+            nobody commits.
+        bodies: what the planner asked for.
+        plans: what went to ``commit``, and the plan that was returned.
+        error: name of the error's class if one was raised in place of that.
+        after: the rows once the plans are applied.
+    """
+
+    workflows: tuple[str, ...]
+    snapshot: Snapshot
+    fired: FiredHook
+    execution_id: str
+    mine: frozenset[str]
+    recover_after: timedelta
+    commits: tuple[str | None, ...] | None
+    bodies: tuple[Body, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    error: str | None = None
+    after: Snapshot
+
+
+@attrs.frozen
+class File:
+    """What stands in one file: the ticks of one instance's life."""
+
+    format_version: int
+    ticks: tuple[Tick, ...]
+
+
+@attrs.define
+class _Run:
+    """Plans a tick and notes what it asks for."""
+
+    elapsed: Iterator[timedelta]
+    commits: list[str | None]
+    bodies: list[Body] = attrs.field(factory=list)
+    plans: list[Plan] = attrs.field(factory=list)
+
+    def perform(self, call: StepCall) -> Settled:
+        elapsed = next(self.elapsed)
+        self.bodies.append(Body(call.key, call.attempt.number, call.attempt.idempotency_key, elapsed))
+        return attrs.evolve(call_body(call), elapsed=elapsed)
+
+    def commit(self, plan: Plan) -> Continue | Stop:
+        self.plans.append(plan)
+        execution_id = self.commits.pop(0) if self.commits else None
+        return Stop() if execution_id is None else Continue(execution_id)
+
+
+def planned(tick: Tick, elapsed: Iterator[timedelta]) -> Tick:
+    """The tick, planned by this version; ``elapsed`` tells when the results of bodies are known."""
+    run = _Run(elapsed, list(tick.commits or ()))
+    error = None
+    try:
+        last = plan_tick(
+            tick.snapshot,
+            tick.fired,
+            Registry([getattr(workflows, name) for name in tick.workflows]),
+            execution_id=tick.execution_id,
+            mine=tick.mine,
+            perform=run.perform,
+            commit=None if tick.commits is None else run.commit,
+            recover_after=tick.recover_after,
+        )
+        run.plans.append(last)
+    except (WorkflowError, CodecError) as raised:
+        error = type(raised).__name__
+    plans = tuple(run.plans)
+    after = applied(tick.snapshot, tick.fired.hook.instance_ref, plans)
+    return attrs.evolve(tick, bodies=tuple(run.bodies), plans=plans, error=error, after=after)
+
+
+def applied(seen: Snapshot, ref: str, plans: tuple[Plan, ...]) -> Snapshot:
+    """The rows of a snapshot after these plans."""
+    rows = Rows(
+        instance=seen.instance,
+        steps={(step.run_number, step.key): step for step in seen.steps},
+        events={event.id: event for event in seen.events},
+        hooks={hook.id: hook for hook in seen.hooks},
+    )
+    world = {ref: rows}
+    for plan in plans:
+        after = evolve(world, plan)
+        assert not isinstance(after, Conflict), after
+        world = dict(after)
+    return world[ref].snapshot(seen.now)
+
+
+def file_name(scenario: str) -> str:
+    """Where the ticks of a scenario are kept."""
+    return f"{scenario.replace(', ', '-').replace(' ', '_')}.json"
+
+
+def read(path: Path) -> list[Tick]:
+    """The ticks of a file.
+
+    Raises:
+        ValueError: its format version is not known.
+    """
+    text = path.read_text(encoding="utf-8")
+    version = json.loads(text)["format_version"]
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path.name}: format version {version}")
+    file: File = _CODEC.decode(text, File)
+    return list(file.ticks)
+
+
+def text_of(ticks: list[Tick]) -> str:
+    """The text of a file; one line for each tick. Tracebacks are left out: they name files of one machine."""
+    lines = ",\n".join(json.dumps(_blank(tree(tick), {"traceback": ""}), ensure_ascii=False) for tick in ticks)
+    return f'{{"format_version": {FORMAT_VERSION}, "ticks": [\n{lines}\n]}}\n'
+
+
+def essence(tick: Tick) -> Any:
+    """What has to stay as it is: everything but texts that only people read, and where a failure was raised."""
+    return _blank(tree(tick), {"traceback": "", "last_error": None, "why": ""})
+
+
+def tree(tick: Tick) -> Any:
+    """A tick as JSON."""
+    return json.loads(_CODEC.encode(tick, Tick))
+
+
+def _blank(part: Any, blanks: dict[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_blank(each, blanks) for each in part]
+    if not isinstance(part, dict):
+        return part
+    own = "type" in part and str(part["type"]).startswith("wfcore.") and "bases" in part  # a failure
+    names = {**blanks, "message": ""} if own and "why" in blanks else blanks
+    return {key: names[key] if key in names else _blank(each, blanks) for key, each in part.items()}

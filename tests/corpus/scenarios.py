@@ -1,0 +1,256 @@
+"""How the frozen ticks were made. ``python -m tests.corpus --write`` adds files for new scenarios, and changes none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import repeat
+from typing import Any
+
+import attrs
+
+from tests.corpus import workflows
+from tests.corpus.frozen import Tick, planned
+from tests.corpus.workflows import MINUTE, SECOND, Approval, Approved, Order, Rejected
+from tests.lab import T0, Lab
+from tests.planner.rows import hook, instance, message, notice, pause_request, record, snapshot, timer
+from wfcore import EventType
+from wfcore.errors import CodecError, WorkflowError
+from wfcore.model import FiredHook, Hook, Snapshot
+from wfcore.planner import RECOVER_AFTER, plan_defer
+from wfcore.workflow import Registry
+
+
+@attrs.define
+class Recorder:
+    """A lab whose ticks are kept.
+
+    Attributes:
+        deployed: names of the workflows that run now.
+        lab: the rows.
+        continued: whether checkpoints are committed while the tick goes on.
+        ticks: what was recorded.
+    """
+
+    deployed: tuple[str, ...]
+    lab: Lab
+    continued: bool = False
+    ticks: list[Tick] = attrs.field(factory=list)
+
+    @classmethod
+    def of(cls, *deployed: str, params: object = None, continued: bool = False) -> Recorder:
+        recorder = cls(deployed, Lab(_registry(deployed)), continued)
+        recorder.lab.create(next(iter(recorder.lab.registry)), params)
+        return recorder
+
+    def deploy(self, *deployed: str) -> None:
+        self.deployed = deployed
+        self.lab.registry = _registry(deployed)
+
+    def send(self, event: EventType[Any] | str, payload: object, at: datetime | None = None) -> None:
+        self.lab.now = at or self.lab.now
+        self.lab.send(event, payload)
+
+    def tick(
+        self,
+        at: datetime | None = None,
+        *,
+        took: timedelta = timedelta(0),
+        fired: Hook | None = None,
+        stops: bool = False,
+    ) -> Tick:
+        """Plan a tick, keep it, apply what it planned; an author's error defers the hook."""
+        lab = self.lab
+        lab.now = lab.now if at is None else at
+        seen = lab.snapshot()
+        firing = lab.fired(fired)
+        commits = tuple(lab.next_id("go on") for _ in range(20)) if self.continued else None
+        blank = Tick(
+            workflows=self.deployed,
+            snapshot=seen,
+            fired=firing,
+            execution_id=lab.next_id("tick"),
+            mine=frozenset(),
+            recover_after=RECOVER_AFTER,
+            commits=(None,) if stops else commits,
+            after=seen,
+        )
+        tick = planned(blank, repeat(took))
+        self.ticks.append(tick)
+        for plan in tick.plans:
+            lab.apply(plan)
+        if tick.error is not None:
+            self._defer(seen, firing)
+        return tick
+
+    def run(self, until: datetime, *, took: timedelta = timedelta(0)) -> None:
+        """Handle hooks at their times."""
+        while due := sorted(each.due_at for each in self.lab.snapshot().hooks if each.due_at <= until):
+            self.tick(max(self.lab.now, due[0]), took=took)
+
+    def _defer(self, seen: Snapshot, firing: FiredHook) -> None:
+        lab = self.lab
+        try:
+            lab.plan(fired=firing)
+        except (WorkflowError, CodecError) as error:
+            lab.apply(plan_defer(seen, firing, error, execution_id=lab.next_id("defer")))
+
+
+def _registry(names: tuple[str, ...]) -> Registry:
+    return Registry([getattr(workflows, name) for name in names])
+
+
+ORDER = Order("o1", 700)
+HOUR = timedelta(hours=1)
+
+
+def order(code: str, *, continued: bool) -> Recorder:
+    recorder = Recorder.of(code, params=ORDER, continued=continued)
+    recorder.run(T0, took=SECOND / 3)
+    recorder.send(Rejected, "no", T0 + MINUTE)
+    recorder.run(T0 + HOUR)
+    return recorder
+
+
+def order_late(code: str, *, continued: bool) -> Recorder:
+    recorder = Recorder.of(code, params=ORDER, continued=continued)
+    recorder.run(T0 + HOUR, took=SECOND)
+    recorder.tick(T0 + HOUR)  # a firing too many
+    recorder.send(Approved, Approval("ada"), T0 + 2 * HOUR)
+    recorder.tick(T0 + timedelta(days=3))
+    recorder.tick()
+    return recorder
+
+
+def order_timed_out() -> Recorder:
+    recorder = Recorder.of("orders", params=ORDER)
+    recorder.run(T0 + HOUR)
+    recorder.send(Approved, Approval("late"), T0 + timedelta(days=2))
+    recorder.tick()
+    return recorder
+
+
+def order_changed(*edits: str) -> Recorder:
+    """Deployed edits do not fit, each at its own time; the right code goes on."""
+    recorder = Recorder.of("orders", params=ORDER)
+    recorder.run(T0)
+    recorder.send(Approved, Approval("ada"))
+    for number, edit in enumerate(edits, start=1):
+        recorder.deploy(edit)
+        recorder.tick(T0 + HOUR * number)
+    recorder.deploy("orders")
+    recorder.run(T0 + timedelta(days=1))
+    return recorder
+
+
+def order_stopped() -> Recorder:
+    recorder = Recorder.of("orders", params=ORDER, continued=True)
+    recorder.tick(took=SECOND, stops=True)
+    recorder.tick()  # left to its runner
+    recorder.run(T0 + MINUTE)
+    return recorder
+
+
+def retried(policy: str) -> Recorder:
+    recorder = Recorder.of("retries", params=policy)
+    recorder.tick(took=SECOND / 7)
+    recorder.tick(T0 + SECOND)  # too early
+    recorder.run(T0 + HOUR, took=SECOND / 7)
+    return recorder
+
+
+def ran(code: str, until: timedelta = HOUR, *, params: object = None, continued: bool = False) -> Recorder:
+    recorder = Recorder.of(code, params=params, continued=continued)
+    recorder.run(T0 + until, took=SECOND / 3)
+    return recorder
+
+
+def slept() -> Recorder:
+    recorder = Recorder.of("sleeps")
+    recorder.tick()
+    recorder.tick(T0 + HOUR)
+    recorder.run(T0 + timedelta(days=1))
+    return recorder
+
+
+def waited() -> Recorder:
+    recorder = Recorder.of("waits")
+    recorder.send("anything", None)
+    recorder.send(EventType("approved", int), 7)  # does not fit: W12
+    recorder.tick()
+    recorder.send(Approved, Approval("in time"), T0 + 9 * MINUTE)
+    recorder.send(Rejected, "late", T0 + 11 * MINUTE)
+    recorder.tick(T0 + 30 * MINUTE)
+    recorder.run(T0 + HOUR)
+    return recorder
+
+
+def waited_for_others() -> Recorder:
+    recorder = Recorder.of("waits")
+    recorder.tick()
+    recorder.send(Approved, Approval("ada"))
+    recorder.deploy("waits_for_others")
+    recorder.tick()
+    return recorder
+
+
+def gate(seen: Snapshot, trigger: Hook | None = None) -> Recorder:
+    recorder = Recorder(("ends",), Lab(_registry(("ends",))))
+    recorder.lab.ref = "w#1"
+    recorder.lab.put(seen)
+    recorder.tick(seen.now, fired=trigger or message("trigger"))
+    return recorder
+
+
+LATER = T0 + MINUTE
+DONE = record("do:a", status="completed", result="1", attempts=1, sequence=1, settled_at=T0)
+NAP = record("sleep:nap", wake_at=LATER)
+LISTENS = record("wait_for_event:a", event_types=("approved",))
+
+SCENARIOS: dict[str, Callable[[], Recorder]] = {
+    "orders, checkpoints": lambda: order("orders", continued=False),
+    "orders, continued": lambda: order("orders", continued=True),
+    "orders, by tick": lambda: order("orders_by_tick", continued=True),
+    "orders, async, checkpoints": lambda: order("orders_async", continued=False),
+    "orders, async, continued": lambda: order("orders_async", continued=True),
+    "orders, late": lambda: order_late("orders", continued=False),
+    "orders, async, late": lambda: order_late("orders_async", continued=True),
+    "orders, timed out": order_timed_out,
+    "orders, changed code": lambda: order_changed("orders_renamed", "orders_cut"),
+    "orders, stopped": order_stopped,
+    "retries, constant": lambda: retried("constant"),
+    "retries, linear": lambda: retried("linear"),
+    "retries, exponential": lambda: retried("exponential"),
+    "retries, jitter": lambda: retried("jitter"),
+    "failures": lambda: ran("failures", 2 * HOUR),
+    "failures, async": lambda: ran("failures_async", continued=True),
+    "sleeps": slept,
+    "waits": waited,
+    "waits, other types": waited_for_others,
+    "scopes": lambda: ran("scopes"),
+    "ends, raise": lambda: ran("ends", params="raise"),
+    "ends, final": lambda: ran("ends", params="final"),
+    "ends, no JSON": lambda: ran("ends", params="no JSON"),
+    "ends, bad name": lambda: ran("ends", 4 * SECOND, params="bad name", continued=True),
+    "ends, swallow": lambda: ran("ends", 4 * SECOND, params="swallow"),
+    "forgetful": lambda: ran("forgetful", 4 * SECOND, continued=True),
+    "gate, no instance": lambda: gate(snapshot(None, hooks=[timer(), message()])),
+    "gate, nothing at all": lambda: gate(snapshot(None)),
+    "gate, other run": lambda: gate(
+        snapshot(instance(run_number=2), hooks=[timer(run=2), hook("w#1#old", run=1), message()]), timer(run=1)
+    ),
+    "gate, ended": lambda: gate(
+        snapshot(instance(status="complete"), events=[pause_request()], hooks=[timer(), notice(), message("#pause-1")])
+    ),
+    "gate, at work": lambda: gate(snapshot(instance(status="active"), hooks=[timer(LATER), message()])),
+    "gate, pause": lambda: gate(
+        snapshot(instance(), steps=[DONE, NAP], events=[pause_request(), pause_request("#2")], hooks=[timer(LATER)])
+    ),
+    "gate, paused": lambda: gate(
+        snapshot(instance(status="paused"), steps=[NAP], events=[pause_request()], hooks=[timer(), message()])
+    ),
+    "gate, nothing due": lambda: gate(snapshot(instance(), steps=[DONE, NAP], hooks=[timer(T0), message()])),
+    "gate, nothing due at all": lambda: gate(snapshot(instance(), steps=[LISTENS], hooks=[timer(T0), message()])),
+    "gate, all is well": lambda: gate(snapshot(instance(), steps=[NAP], hooks=[timer(LATER)])),
+    "gate, unknown workflow": lambda: gate(snapshot(instance(status="active"), hooks=[timer()])),
+}
