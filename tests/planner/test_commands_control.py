@@ -34,6 +34,7 @@ from wfcore import (
     AtVersion,
     CodecError,
     Conflict,
+    Continue,
     DeleteHook,
     EventTimeoutError,
     IllegalTransitionError,
@@ -68,6 +69,12 @@ class Order:
 @workflow(name="w")
 def plain(step: Step) -> None:
     step.wait_for_event("approval", "approved")
+
+
+@workflow(name="w")
+def charging(step: Step) -> None:
+    step.do("charge", lambda attempt: None)
+    step.do("ship", lambda attempt: None)
 
 
 @workflow(name="w")
@@ -136,9 +143,8 @@ def test_m4_a_resume_withdraws_pending_requests_and_deletes_only_their_hooks() -
     ) == ({each.id: each.consumed_by for each in written_events(plan).values()}, deleted_hooks(plan), plan.outcome)
 
 
-@pytest.mark.parametrize("status", ["active", "waiting"])
-def test_m4_before_the_pause_the_request_is_withdrawn_and_nothing_else_changes(status: InstanceStatus) -> None:
-    row = instance(status=status)
+def test_m4_before_the_pause_the_request_is_withdrawn_and_nothing_else_changes() -> None:
+    row = instance()
     plan = resume(snapshot(row, events=[pause_request()], hooks=[timer(LATER), message("#pause-1")]))
     expected = (
         PutInstance(attrs.evolve(row, version=8, execution_id="resume")),
@@ -146,6 +152,23 @@ def test_m4_before_the_pause_the_request_is_withdrawn_and_nothing_else_changes(s
         DeleteHook(f"{REF}#msg:#pause-1"),
     )
     assert (expected, Resumed(("#pause-1",))) == (plan.mutations, plan.outcome)
+
+
+def test_m4_an_active_instance_whose_request_is_withdrawn_is_due_now() -> None:
+    """G4: its runner conflicts, and would take the timer of its own checkpoint for another runner's."""
+    lab = in_lab(charging, ticks=False)
+    committed: list[Plan] = []
+
+    def commit(plan: Plan) -> Continue:
+        committed.append(lab.apply(plan))
+        ask_to_pause(lab, tick=False)
+        lab.apply(resume(lab.snapshot()))
+        return Continue("next")
+
+    late = lab.plan(commit=commit)
+    assert isinstance(evolve(lab.world, late), Conflict)
+    lab.run()
+    assert ("complete", T0) == (lab.instance.status, lab.now)
 
 
 @pytest.mark.parametrize("status", ["active", "waiting"])

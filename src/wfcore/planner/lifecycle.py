@@ -48,7 +48,7 @@ TRANSITIONS: Mapping[Command, Mapping[InstanceStatus, Becomes]] = MappingProxyTy
         "delete": {"complete": "deleted", "errored": "deleted", "terminated": "deleted"},
         "adopt bare step keys of": {
             "active": "active",
-            "waiting": "waiting",
+            "waiting": "active",
             "paused": "paused",
             "complete": "complete",
             "errored": "errored",

@@ -7,8 +7,8 @@ import attrs
 from wfcore.keys import StepKey, is_bare
 from wfcore.model import Snapshot, StepRecord
 from wfcore.outcome import BareKeysAdopted
-from wfcore.plan import DeleteStep, Mutation, Plan, PutStep
-from wfcore.planner.changes import change, nothing
+from wfcore.plan import DeleteStep, Mutation, Plan, PutHook, PutStep
+from wfcore.planner.changes import change, nothing, timer
 from wfcore.planner.gate import last_sequence
 from wfcore.planner.lifecycle import transition
 
@@ -21,8 +21,10 @@ def plan_adopt_bare_keys(snapshot: Snapshot, ref: str, *, execution_id: str) -> 
 
     ``charge`` becomes ``do:charge``; the kind is the record's. A record that stands under the new key already wins.
     Settled records without a place in the order of settlement are numbered, after those that have one, by the instant
-    at which they settled, then the instant at which they were reached, then the key. Without anything to do the plan is
-    empty. Look at ``plan.outcome.keys`` before you apply it.
+    at which they settled, then the instant at which they were reached, then the key.
+
+    A parked instance becomes ``active``, its timer due now: the next tick shows whether the code fits, and parks it
+    again. Without anything to do the plan is empty. Look at ``plan.outcome.keys`` before you apply it.
 
     Args:
         snapshot: of the instance.
@@ -35,18 +37,19 @@ def plan_adopt_bare_keys(snapshot: Snapshot, ref: str, *, execution_id: str) -> 
     """
     instance, becomes = transition(snapshot, ref, "adopt bare step keys of")
     records = sorted(snapshot.steps, key=lambda record: record.key)
-    bare = [record for record in records if is_bare(record.key, record.kind)]
-    standing = {record.key: record for record in records if record not in bare}
-    adopted = {record.key: _adopted(record, execution_id) for record in bare}
-    adopted = {old: record for old, record in adopted.items() if record.key not in standing}
+    bare = {record.key: _adopted(record, execution_id) for record in records if is_bare(record.key, record.kind)}
+    standing = {record.key: record for record in records if record.key not in bare}
+    adopted = {old: record for old, record in bare.items() if record.key not in standing}
     written = {record.key: record for record in adopted.values()}
     written.update(_numbered([*standing.values(), *adopted.values()], execution_id))
     outcome = BareKeysAdopted(tuple((old, record.key) for old, record in adopted.items()))
     if not bare and not written:
         return nothing(ref, execution_id, outcome)
-    mutations: list[Mutation] = [DeleteStep(ref, record.run_number, record.key) for record in bare]
+    mutations: list[Mutation] = [DeleteStep(ref, record.run_number, old) for old, record in bare.items()]
     mutations.extend(map(PutStep, written.values()))
     now = max(snapshot.now, instance.updated_at)
+    if becomes == "active":
+        mutations.append(PutHook(timer(instance, now, now)))
     return change(instance, mutations, outcome, execution_id=execution_id, now=now, status=becomes)
 
 

@@ -28,7 +28,8 @@ def plan_resume(snapshot: Snapshot, ref: str, *, execution_id: str) -> Plan:
     """Let a paused instance go on, and withdraw requests to pause that are pending (rule M4).
 
     A paused instance becomes ``active``, its timer due now: the next tick honours what came due meanwhile, each wait by
-    its own deadline. One that is not paused yet keeps its status; if nobody asked it to pause, the plan is empty.
+    its own deadline. One that is not paused yet keeps its status; if it is ``active``, it is due now too, because the
+    runner that is at work on it conflicts and leaves it. If nobody asked for a pause, the plan is empty.
 
     Args:
         snapshot: of the instance.
@@ -49,7 +50,7 @@ def plan_resume(snapshot: Snapshot, ref: str, *, execution_id: str) -> Plan:
         *consumed_pauses(snapshot, instance, now),
         *(DeleteHook(hook.id) for hook in snapshot.hooks if hook.id in announced),
     ]
-    if instance.status == "paused":
+    if becomes == "active":
         mutations.append(PutHook(timer(instance, now, now)))
     return change(instance, mutations, Resumed(tuple(requests)), execution_id=execution_id, now=now, status=becomes)
 
