@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 
 import attrs
@@ -179,6 +180,19 @@ def test_o7_no_command_but_its_own_touches_a_notice(command: Command, status: In
 def test_m2_a_transition_gives_the_row_as_it_is() -> None:
     row = instance(status="paused")
     assert (row, "active") == transition(snapshot(row), REF, "resume")
+
+
+def test_m2_the_picture_in_the_docs_is_the_table() -> None:
+    """What a command moves is drawn; what it leaves where it is, is not."""
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "a-tick.md").read_text(encoding="utf-8")
+    moves = [
+        f"    {status} --> {'[*]' if becomes == 'deleted' else becomes}: {command}\n"
+        for command, row in TRANSITIONS.items()
+        for status, becomes in row.items()
+        if becomes != status
+    ]
+    picture = f"```mermaid\nstateDiagram-v2\n{''.join(moves)}```\n"
+    assert picture in page, picture
 
 
 def test_m11_the_table_cannot_be_changed() -> None:

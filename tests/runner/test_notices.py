@@ -181,6 +181,15 @@ def test_o7_an_announcement_leaves_the_instance_as_it_is(ended: Stage) -> None:
     assert before == ended.handle.get()
 
 
+def test_o7_a_workflow_that_returns_is_announced(stage: Stage) -> None:
+    stage.handle.send_event("go")
+    stage.dispatch()
+    assert ([(FIRST, "complete")], {}) == (
+        [(notice.transition_id, notice.instance.status) for notice in stage.told],
+        stage.hooks(),
+    )
+
+
 def test_o7_an_end_by_a_failed_write_is_announced(machine: Machine, tmp_path: Path) -> None:
     """T5: by the runner, which knows the workflow."""
     with SqliteStore(tmp_path / "w.db", clock=machine.clock, synchronous="OFF") as inner:
