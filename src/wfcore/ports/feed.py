@@ -52,3 +52,14 @@ class HookFeed(Protocol):
         Raises:
             StoreUnavailableError: transient failure.
         """
+
+
+@runtime_checkable
+class AsyncHookFeed(Protocol):
+    """A :class:`HookFeed` for asyncio."""
+
+    async def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        """As :meth:`HookFeed.due`."""
+
+    async def next_due_at(self, query: DueQuery) -> datetime | None:
+        """As :meth:`HookFeed.next_due_at`."""

@@ -51,9 +51,23 @@ class Store(Protocol):
         """
 
 
+class AsyncStore(Protocol):
+    """A :class:`Store` for asyncio, with the same contract.
+
+    It is used by one event loop; several tasks may call it at once. Runners never leave an ``apply`` that they have
+    begun: one that is cancelled is awaited to its end first.
+    """
+
+    async def retrieve(self, ref: str) -> Snapshot:
+        """As :meth:`Store.retrieve`."""
+
+    async def apply(self, plan: Plan) -> Applied | Conflict:
+        """As :meth:`Store.apply`."""
+
+
 @runtime_checkable
 class Listenable(Protocol):
-    """Optional capability: tell when a plan was applied, so that nobody in this process has to poll."""
+    """Optional capability of both kinds of store: tell of applied plans, so that nobody in this process has to poll."""
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan that touches ``ref``, until the returned function is called.

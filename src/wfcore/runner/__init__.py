@@ -1,10 +1,11 @@
-"""The shell around the planner, and the only place with a clock, ids, sleeping and threads."""
+"""The shell around the planner, and the only place with a clock, ids, sleeping, and threads."""
 
 from wfcore.runner.client import Client
 from wfcore.runner.dispatcher import Dispatcher
-from wfcore.runner.handle import Handle, History
+from wfcore.runner.handle import Handle
 from wfcore.runner.notices import OnTerminal, TerminalNotice
 from wfcore.runner.observe import Observer, TickReport
+from wfcore.runner.requests import History
 from wfcore.runner.runtime import Runtime
 from wfcore.runner.tick import StopSignal, run_tick
 

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import timedelta
 
 from wfcore.workflow import Registry
 
 
-def check_parts(store: object, registry: object) -> None:
-    """Refuse what is no store, or no registry. Raises ``TypeError``."""
+def check_store(store: object, *, awaited: bool = False) -> None:
+    """Refuse what is no store, or one of the other colour. Raises ``TypeError``."""
     if not (hasattr(store, "retrieve") and hasattr(store, "apply")):
         raise TypeError(f"{store!r} is no store: it has no retrieve() and apply(); pass one, such as SqliteStore(path)")
+    check_colour(store, store.apply, awaited=awaited)
+
+
+def check_colour(port: object, method: object, *, awaited: bool) -> None:
+    """Refuse a port that blocks where it is awaited, and one that is awaited where it blocks. Raises ``TypeError``."""
+    name = type(port).__name__
+    if awaited and not inspect.iscoroutinefunction(method):
+        raise TypeError(f"{name} blocks the event loop; pass to_async(...), which calls it in threads")
+    if not awaited and inspect.iscoroutinefunction(method):
+        raise TypeError(f"{name} is for asyncio; use AsyncClient, AsyncDispatcher and run_tick_async")
+
+
+def check_client(registry: object, poll_interval: timedelta) -> None:
+    """Refuse a client's other arguments. Raises ``TypeError``, ``ValueError``."""
+    check_registry(registry)
+    check_durations(poll_interval=poll_interval)
+    if poll_interval <= timedelta(0):
+        raise ValueError("poll_interval must be longer than zero")
+
+
+def check_registry(registry: object) -> None:
+    """Refuse what is no registry. Raises ``TypeError``."""
     if not isinstance(registry, Registry):
         raise TypeError(f"registry: pass Registry([...]), not a {type(registry).__name__}")
 

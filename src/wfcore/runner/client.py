@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, final, overload
+from typing import Any, TypeVar, final, overload
 
 from wfcore.codec import JSON
-from wfcore.errors import InstanceExistsError, UnknownWorkflowError
-from wfcore.model import Instance, Snapshot
-from wfcore.plan import Plan
-from wfcore.planner import plan_create
+from wfcore.model import Instance
 from wfcore.ports import Codec, Store
-from wfcore.runner.arguments import check_durations, check_parts
+from wfcore.runner.arguments import check_client, check_store
 from wfcore.runner.commander import Commander
+from wfcore.runner.doors import BlockingDoors, at_once
 from wfcore.runner.handle import Handle
+from wfcore.runner.requests import OnConflict, check_known, create, create_many
 from wfcore.runner.runtime import REAL, Runtime
 from wfcore.workflow import Registry, Workflow
 
@@ -46,11 +45,9 @@ class Client:
         poll_interval: timedelta = timedelta(milliseconds=250),
         runtime: Runtime = REAL,
     ) -> None:
-        check_parts(store, registry)
-        check_durations(poll_interval=poll_interval)
-        if poll_interval <= timedelta(0):
-            raise ValueError("poll_interval must be longer than zero")
-        self._commander = Commander(store, codec, runtime, poll_interval)
+        check_store(store)
+        check_client(registry, poll_interval)
+        self._commander = Commander(BlockingDoors(store, runtime), codec, poll_interval)
         self._registry = registry
         registry.check_types(codec)
 
@@ -62,7 +59,7 @@ class Client:
         *,
         id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        on_conflict: Literal["raise", "return_existing"] = "raise",
+        on_conflict: OnConflict = "raise",
     ) -> Handle[R]: ...
     @overload
     def create(
@@ -73,7 +70,7 @@ class Client:
         *,
         id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        on_conflict: Literal["raise", "return_existing"] = "raise",
+        on_conflict: OnConflict = "raise",
     ) -> Handle[R]: ...
     def create(
         self,
@@ -83,7 +80,7 @@ class Client:
         *,
         id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        on_conflict: Literal["raise", "return_existing"] = "raise",
+        on_conflict: OnConflict = "raise",
     ) -> Handle[R]:
         """Create an instance, durably; a dispatcher will run it (rule M1).
 
@@ -102,23 +99,7 @@ class Client:
             ContentionError, StoreUnavailableError: it is not known to exist; create it again by that id.
         """
         handle = self.handle(workflow, self._commander.runtime.new_id() if id is None else id)
-
-        def plan(snapshot: Snapshot, execution_id: str) -> Plan:
-            return plan_create(
-                snapshot,
-                workflow,
-                params,
-                instance_id=handle.id,
-                execution_id=execution_id,
-                tags=tags,
-                codec=self._commander.codec,
-            )
-
-        try:
-            self._commander.execute(handle.ref, "create", plan, _was_created)
-        except InstanceExistsError:
-            if on_conflict != "return_existing":
-                raise
+        at_once(create(self._commander, handle, params, tags=tags, on_conflict=on_conflict))
         return handle
 
     def create_many(
@@ -137,13 +118,8 @@ class Client:
         Raises:
             As :meth:`create`, but for ``InstanceExistsError``; instances before the one that failed are created.
         """
-        created = []
-        for instance_id, params in instances:
-            try:
-                created.append(self.create(workflow, params, id=instance_id, tags=tags))
-            except InstanceExistsError:
-                continue
-        return created
+        made = ((self.handle(workflow, instance_id), params) for instance_id, params in instances)
+        return at_once(create_many(self._commander, made, tags=tags))
 
     def handle(self, workflow: Workflow[Any, R], id: str, /) -> Handle[R]:
         """The handle of an instance; nothing is read.
@@ -152,12 +128,7 @@ class Client:
             UnknownWorkflowError: the registry does not hold the workflow.
             StepNameError: the id cannot be used.
         """
-        if not isinstance(workflow, Workflow):
-            raise TypeError(
-                f"{workflow!r} is no workflow; pass what @workflow(name=...) made, not its name or function"
-            )
-        if workflow not in self._registry:
-            raise UnknownWorkflowError(workflow.name, tuple(sorted(self._registry.names)))
+        check_known(workflow, self._registry)
         return Handle(self._commander, workflow, id)
 
     def get(self, ref: str) -> Instance:
@@ -166,8 +137,4 @@ class Client:
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        return self._commander.instance(ref)
-
-
-def _was_created(snapshot: Snapshot, execution_ids: Container[str]) -> bool:
-    return snapshot.instance is not None and snapshot.instance.created_by in execution_ids
+        return at_once(self._commander.instance(ref))

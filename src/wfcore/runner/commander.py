@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Container
 from datetime import timedelta
 from typing import TypeAlias
@@ -12,7 +11,8 @@ import attrs
 from wfcore.errors import ContentionError, InstanceNotFoundError, StoreUnavailableError
 from wfcore.model import Instance, Snapshot
 from wfcore.plan import Conflict, Plan
-from wfcore.ports import Codec, Listenable, Store
+from wfcore.ports import Codec
+from wfcore.runner.doors import Doors, Signal
 from wfcore.runner.runtime import Runtime, patience
 
 MAX_TRIES = 10
@@ -28,28 +28,31 @@ WasApplied: TypeAlias = Callable[[Snapshot, Container[str]], bool | None]
 
 @attrs.frozen
 class Commander:
-    """What a client and its handles share.
+    """What a client and its handles share, in either colour.
 
     Attributes:
-        store: where instances live.
+        doors: to the store where instances live.
         codec: how values become payloads.
-        runtime: ids and pauses.
         poll_interval: how often a result is looked for where nobody tells of it: another process ends the instance.
     """
 
-    store: Store
+    doors: Doors
     codec: Codec
-    runtime: Runtime
     poll_interval: timedelta
 
-    def instance(self, ref: str) -> Instance:
+    @property
+    def runtime(self) -> Runtime:
+        """Time and ids."""
+        return self.doors.runtime
+
+    async def instance(self, ref: str) -> Instance:
         """The instance's row. Raises ``InstanceNotFoundError`` if there is none."""
-        found = self.store.retrieve(ref).instance
+        found = (await self.doors.retrieve(ref)).instance
         if found is None:
             raise InstanceNotFoundError(ref)
         return found
 
-    def execute(self, ref: str, command: str, make: MakePlan, was_applied: WasApplied) -> None:
+    async def execute(self, ref: str, command: str, make: MakePlan, was_applied: WasApplied) -> None:
         """Apply a command's plan.
 
         Raises:
@@ -60,8 +63,8 @@ class Commander:
         lost: dict[str, StoreUnavailableError] = {}
         for tried in range(MAX_TRIES):
             if tried:
-                self.runtime.pause(0.001 * 2 ** min(tried, 7))
-            snapshot = self._retrieve(ref, tries=MAX_STORE_FAILURES if lost else 1)
+                await self.doors.pause(0.001 * 2 ** min(tried, 7))
+            snapshot = await self._retrieve(ref, tries=MAX_STORE_FAILURES if lost else 1)
             if lost:
                 took_effect = was_applied(snapshot, lost)
                 if took_effect is None:
@@ -73,7 +76,7 @@ class Commander:
             execution_id = self.runtime.new_id()
             plan = make(snapshot, execution_id)
             try:
-                answer = self.store.apply(plan)
+                answer = await self.doors.apply(plan)
             except StoreUnavailableError as error:
                 lost[execution_id] = error
             else:
@@ -81,43 +84,47 @@ class Commander:
                     return
         raise ContentionError(ref, command, MAX_TRIES)
 
-    def _retrieve(self, ref: str, *, tries: int) -> Snapshot:
+    async def _retrieve(self, ref: str, *, tries: int) -> Snapshot:
         """Retrieve; more than one try where something is in doubt that only a retrieve can tell."""
         for tried in range(1, tries):
             try:
-                return self.store.retrieve(ref)
+                return await self.doors.retrieve(ref)
             except StoreUnavailableError:
-                self.runtime.pause(0.01 * 2**tried)
-        return self.store.retrieve(ref)
+                await self.doors.pause(0.01 * 2**tried)
+        return await self.doors.retrieve(ref)
 
-    def wait(self, ref: str, is_over: Callable[[Instance], bool], timeout: timedelta | None) -> Instance:
-        """The instance once ``is_over`` says so, or as it is after ``timeout`` (``None``: wait without limit)."""
+    async def wait(self, ref: str, is_over: Callable[[Instance], bool], within: timedelta | None) -> Instance:
+        """The instance once ``is_over`` says so, or as it is after ``within`` (``None``: wait without limit)."""
         began = self.runtime.monotonic()
         poll = patience(self.poll_interval)
-        changed = threading.Event()
-        stop = _listen(self.store, ref, changed)
+        news = _News(ref, self.doors.signal())
+        stop = self.doors.listen(news.heard)
         try:
             while True:
-                changed.clear()
+                news.unread = False
                 asked_at = self.runtime.monotonic()
-                instance = self.instance(ref)
+                instance = await self.instance(ref)
                 cost = self.runtime.since(asked_at).total_seconds()
-                left = None if timeout is None else (timeout - self.runtime.since(began)).total_seconds()
+                left = None if within is None else (within - self.runtime.since(began)).total_seconds()
                 if is_over(instance) or (left is not None and left <= 0):
                     return instance
-                changed.wait(poll if left is None else min(left, poll))
+                await news.signal.wait_for(lambda: news.unread, poll if left is None else min(left, poll))
                 # Every checkpoint wakes: a long history is not read over and over again for it.
-                self.runtime.pause(cost if left is None else min(left, cost))
+                await self.doors.pause(cost if left is None else min(left, cost))
         finally:
             stop()
 
 
-def _listen(store: Store, ref: str, changed: threading.Event) -> Callable[[], None]:
-    if not isinstance(store, Listenable):
-        return lambda: None
+@attrs.define
+class _News:
+    """Whether an instance was written since somebody looked."""
 
-    def heard(touched: str) -> None:
-        if touched == ref:
-            changed.set()
+    ref: str
+    signal: Signal
+    unread: bool = False
 
-    return store.listen(heard)
+    def heard(self, touched: str) -> None:
+        if touched == self.ref:
+            with self.signal:
+                self.unread = True
+                self.signal.notify_all()

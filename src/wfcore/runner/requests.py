@@ -1,0 +1,177 @@
+"""What clients and handles of either colour ask for, one coroutine each."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+import attrs
+
+from wfcore.errors import (
+    InstanceExistsError,
+    InstanceFailedError,
+    InstanceNotFoundError,
+    InstanceTerminatedError,
+    NotFinishedError,
+    UnknownWorkflowError,
+)
+from wfcore.failure import Failure
+from wfcore.keys import build_ref
+from wfcore.model import TERMINAL, Event, Instance, Snapshot, StepRecord
+from wfcore.plan import Plan
+from wfcore.planner import plan_create, plan_send_event
+from wfcore.runner.arguments import check_durations
+from wfcore.runner.commander import Commander
+from wfcore.workflow import EventType, Registry, Workflow
+
+R_co = TypeVar("R_co", covariant=True)
+OnConflict: TypeAlias = Literal["raise", "return_existing"]
+
+
+@attrs.frozen(kw_only=True)
+class History:
+    """What is recorded of one run.
+
+    Attributes:
+        instance: the instance.
+        steps: its records: those that have settled in the order in which they did, then those that wait.
+        events: those that nobody has taken yet, in the order of arrival.
+    """
+
+    instance: Instance
+    steps: tuple[StepRecord, ...]
+    events: tuple[Event, ...]
+
+
+class Address(Generic[R_co]):
+    """What a handle is, before anything is asked through it.
+
+    Attributes:
+        workflow: the instance's workflow.
+        id: its id within the workflow.
+        ref: its identity in the store.
+    """
+
+    __slots__ = ("_commander", "id", "ref", "workflow")
+
+    def __init__(self, commander: Commander, workflow: Workflow[Any, R_co], id: str) -> None:
+        self._commander = commander
+        self.workflow = workflow
+        self.id = id
+        self.ref = build_ref(workflow.name, id)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.ref!r})"
+
+
+def check_known(workflow: object, registry: Registry) -> None:
+    """Refuse what is no workflow of the registry's. Raises ``TypeError``, ``UnknownWorkflowError``."""
+    if not isinstance(workflow, Workflow):
+        raise TypeError(f"{workflow!r} is no workflow; pass what @workflow(name=...) made, not its name or function")
+    if workflow not in registry:
+        raise UnknownWorkflowError(workflow.name, tuple(sorted(registry.names)))
+
+
+A = TypeVar("A", bound=Address[Any])
+
+
+async def create_many(
+    commander: Commander, instances: Iterable[tuple[A, object]], *, tags: Mapping[str, str] | None
+) -> list[A]:
+    """Create instances one after the other; those that were created."""
+    created = []
+    for address, params in instances:
+        try:
+            await create(commander, address, params, tags=tags, on_conflict="raise")
+        except InstanceExistsError:
+            continue
+        created.append(address)
+    return created
+
+
+async def create(
+    commander: Commander,
+    address: Address[Any],
+    params: object,
+    *,
+    tags: Mapping[str, str] | None,
+    on_conflict: OnConflict,
+) -> None:
+    """Create an instance (rule M1)."""
+
+    def plan(snapshot: Snapshot, execution_id: str) -> Plan:
+        return plan_create(
+            snapshot,
+            address.workflow,
+            params,
+            instance_id=address.id,
+            execution_id=execution_id,
+            tags=tags,
+            codec=commander.codec,
+        )
+
+    try:
+        await commander.execute(address.ref, "create", plan, _was_created)
+    except InstanceExistsError:
+        if on_conflict != "return_existing":
+            raise
+
+
+def _was_created(snapshot: Snapshot, execution_ids: Container[str]) -> bool:
+    return snapshot.instance is not None and snapshot.instance.created_by in execution_ids
+
+
+async def result(commander: Commander, address: Address[R_co], within: timedelta | None) -> R_co:
+    """What a workflow returned, within a time (rule M9)."""
+    if within is not None:
+        check_durations(timeout=within)
+    instance = await commander.wait(address.ref, lambda found: found.status in TERMINAL, within)
+    match instance.status:
+        case "complete":
+            codec = address.workflow.local_codec(commander.codec)
+            value: R_co = codec.decode(instance.output or "", address.workflow.result_type)
+            return value
+        case "errored":
+            raise InstanceFailedError(address.ref, instance.failure or Failure(type="?", message="no failure recorded"))
+        case "terminated":
+            raise InstanceTerminatedError(address.ref)
+        case _:
+            raise NotFinishedError(address.ref, instance.status, within)
+
+
+async def history(commander: Commander, ref: str) -> History:
+    """What is recorded of the current run."""
+    snapshot = await commander.doors.retrieve(ref)
+    if snapshot.instance is None:
+        raise InstanceNotFoundError(ref)
+    steps = sorted(snapshot.steps, key=lambda step: (step.sequence is None, step.sequence or 0, step.created_at))
+    return History(instance=snapshot.instance, steps=tuple(steps), events=snapshot.events)
+
+
+async def send_event(
+    commander: Commander, address: Address[Any], event: EventType[Any] | str, payload: object, *, id: str | None
+) -> None:
+    """Put an event into a mailbox (rule M2)."""
+    event_id = commander.runtime.new_id() if id is None else id
+
+    def plan(snapshot: Snapshot, execution_id: str) -> Plan:
+        return plan_send_event(
+            snapshot,
+            address.ref,
+            address.workflow,
+            event,
+            payload,
+            event_id=event_id,
+            execution_id=execution_id,
+            codec=commander.codec,
+        )
+
+    def was_applied(snapshot: Snapshot, _execution_ids: Container[str]) -> bool | None:
+        if any(each.id == event_id for each in snapshot.events):
+            return True
+        if snapshot.instance is None or snapshot.instance.status in TERMINAL:
+            return None  # it may have been taken before the end
+        return False  # sending it again is harmless, whether it was taken or not
+
+    await commander.execute(address.ref, "send_event", plan, was_applied)
