@@ -108,9 +108,11 @@ from wfcore.planner import (
     plan_tick,
     plan_write_failure,
 )
-from wfcore.ports import Codec, DueQuery, HookFeed, Listenable, Store
+from wfcore.ports import AsyncHookFeed, AsyncStore, Codec, DueQuery, HookFeed, Listenable, Store
 from wfcore.retry import Retry
 from wfcore.runner import (
+    AsyncClient,
+    AsyncHandle,
     Client,
     Dispatcher,
     Handle,
@@ -122,6 +124,7 @@ from wfcore.runner import (
     TerminalNotice,
     TickReport,
     run_tick,
+    to_async,
 )
 from wfcore.workflow import EventType, Received, Registry, Workflow
 
@@ -132,7 +135,11 @@ __all__ = [
     "AddHook",
     "AddInstance",
     "Applied",
+    "AsyncClient",
+    "AsyncHandle",
+    "AsyncHookFeed",
     "AsyncStep",
+    "AsyncStore",
     "AtVersion",
     "Attempt",
     "BareKeysAdopted",
@@ -260,5 +267,6 @@ __all__ = [
     "plan_tick",
     "plan_write_failure",
     "run_tick",
+    "to_async",
     "workflow",
 ]

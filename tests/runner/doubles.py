@@ -5,10 +5,11 @@ A :class:`Watched` store is a real store with another one inside; it plays the n
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -25,6 +26,7 @@ from wfcore.ports import DueQuery
 from wfcore.runner import Client, Handle, Runtime, TickReport, run_tick
 from wfcore.workflow import Registry, Workflow
 
+T = TypeVar("T")
 AnyStore: TypeAlias = MemoryStore | SqliteStore
 Operation: TypeAlias = Literal["retrieve", "apply", "due", "next_due_at"]
 When: TypeAlias = Literal["before", "after"]
@@ -122,9 +124,14 @@ class Machine:
         self.pauses.append(seconds)
         self.advance(seconds)
 
+    async def sleep(self, seconds: float) -> None:
+        """A pause on a loop that lives by this machine's time (``loops.py``)."""
+        self.pauses.append(seconds)
+        await asyncio.sleep(seconds)
+
     @property
     def runtime(self) -> Runtime:
-        return Runtime(now=self.clock, monotonic=self.monotonic, new_id=self.new_id, pause=self.pause)
+        return Runtime(now=self.clock, monotonic=self.monotonic, new_id=self.new_id, pause=self.pause, sleep=self.sleep)
 
 
 @attrs.define

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from wfcore import AsyncStep, Attempt, Client, EventType, Handle, Registry, Retry, Step, Workflow, workflow
+from wfcore import AsyncClient, AsyncStep, Attempt, Client, EventType, Handle, Registry, Retry, Step, Workflow, workflow
 
 
 @attrs.frozen
@@ -46,6 +46,14 @@ def creates(client: Client) -> None:
     handle: Handle[int] = client.create(checkout, Order("1"))  # E
     client.handle(nightly, "1").result(timeout=5)  # E
     Registry([checkout.fn, name, handle])  # E
+
+
+async def creates_under_asyncio(client: AsyncClient) -> None:
+    await client.create(checkout, "1")  # E
+    await client.create(nightly, Order("1"))  # E
+    name: int = await (await client.create(checkout, Order("1"))).result()  # E
+    await client.handle(nightly, "1").result(timeout=5)  # E
+    Registry([name])  # E
 
 
 def annotates() -> Workflow[Order, int]:

@@ -9,7 +9,10 @@ from uuid import UUID
 import attrs
 
 from wfcore import (
+    AsyncClient,
+    AsyncHandle,
     AsyncStep,
+    AsyncStore,
     Attempt,
     Client,
     EventTimeoutError,
@@ -26,6 +29,7 @@ from wfcore import (
     StepFailedError,
     Store,
     Workflow,
+    to_async,
     workflow,
 )
 
@@ -250,3 +254,18 @@ def use(store: Store, gateway: Gateway) -> None:
     assert_type(client.create(make_async_checkout(gateway), Order("1", 1)).result(), Receipt)
     assert_type(client.handle(trip, "1"), Handle[str])
     assert_type(client.handle(trip, "1").result(), str)
+
+
+async def use_under_asyncio(store: Store, gateway: Gateway) -> None:
+    checkout = make_checkout(gateway)
+    assert_type(to_async(store), AsyncStore)
+    client = AsyncClient(to_async(store), Registry([checkout, approval_def, trip, no_params]))
+    handle = await client.create(checkout, Order("1", 100), id="1")
+    assert_type(handle, AsyncHandle[Receipt])
+    assert_type(await handle.result(timeout=timedelta(seconds=1)), Receipt)
+    assert_type(await handle.status(), InstanceStatus)
+    await handle.send_event(Approved, Approval("ada"))
+    await handle.send_event(Cancelled)
+    await handle.send_event("plain", {"any": [1]}, id="e1")
+    assert_type(await client.create(no_params, id="1"), AsyncHandle[None])
+    assert_type(client.handle(trip, "1"), AsyncHandle[str])

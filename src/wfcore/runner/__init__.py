@@ -1,5 +1,6 @@
-"""The shell around the planner, and the only place with a clock, ids, sleeping, and threads."""
+"""The shell around the planner, and the only place with a clock, ids, sleeping, threads and asyncio."""
 
+from wfcore.runner.aio import AsyncClient, AsyncHandle, to_async
 from wfcore.runner.client import Client
 from wfcore.runner.dispatcher import Dispatcher
 from wfcore.runner.handle import Handle
@@ -10,6 +11,8 @@ from wfcore.runner.runtime import Runtime
 from wfcore.runner.tick import StopSignal, run_tick
 
 __all__ = [
+    "AsyncClient",
+    "AsyncHandle",
     "Client",
     "Dispatcher",
     "Handle",
@@ -21,4 +24,5 @@ __all__ = [
     "TerminalNotice",
     "TickReport",
     "run_tick",
+    "to_async",
 ]

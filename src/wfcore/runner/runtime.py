@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -28,12 +29,14 @@ class Runtime:
         monotonic: seconds that never go back.
         new_id: a new execution, instance or event id.
         pause: wait for so many seconds.
+        sleep: the same under asyncio: the event loop goes on meanwhile.
     """
 
     now: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     new_id: Callable[[], str] = _new_id
     pause: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def since(self, start: float) -> timedelta:
         """The time since ``start``, a reading of ``monotonic``."""

@@ -1,0 +1,61 @@
+"""``AsyncHandle``: a handle whose methods are awaited."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, TypeVar, final, overload
+
+from wfcore.model import Instance, InstanceStatus
+from wfcore.runner.requests import Address, History, history, result, send_event
+from wfcore.workflow import EventType
+
+E = TypeVar("E")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@final
+class AsyncHandle(Address[R_co]):
+    """One instance. Making a handle reads nothing; it need not exist yet. As :class:`wfcore.Handle`, to be awaited.
+
+    Attributes:
+        workflow: its workflow.
+        id: its id within the workflow.
+        ref: its identity in the store.
+    """
+
+    __slots__ = ()
+
+    async def get(self) -> Instance:
+        """The instance's row; raises as :meth:`wfcore.Handle.get`."""
+        return await self._commander.instance(self.ref)
+
+    async def status(self) -> InstanceStatus:
+        """Its status; raises as :meth:`wfcore.Handle.status`."""
+        return (await self.get()).status
+
+    async def result(self, *, timeout: timedelta | None = timedelta(0)) -> R_co:  # noqa: ASYNC109 - as the twin's
+        """What the workflow returned, decoded to its type (rule M9); raises as :meth:`wfcore.Handle.result`.
+
+        Args:
+            timeout: how long to wait for the end: not at all by default; ``None``: without limit. Other tasks go on
+                meanwhile; an ``asyncio.timeout`` around the call works too.
+        """
+        return await result(self._commander, self, timeout)
+
+    async def history(self) -> History:
+        """What is recorded of the current run; raises as :meth:`wfcore.Handle.history`."""
+        return await history(self._commander, self.ref)
+
+    @overload
+    async def send_event(self, event: EventType[None], /, *, id: str | None = None) -> None: ...
+    @overload
+    async def send_event(self, event: EventType[E], payload: E, /, *, id: str | None = None) -> None: ...
+    @overload
+    async def send_event(self, event: str, payload: object = None, /, *, id: str | None = None) -> None: ...
+    async def send_event(self, event: EventType[Any] | str, payload: Any = None, /, *, id: str | None = None) -> None:
+        """Put an event into the instance's mailbox, durably, and wake it (rule M2).
+
+        Arguments and errors are those of :meth:`wfcore.Handle.send_event`. A task that is cancelled while the event
+        is stored may have sent it: with an ``id`` of your own it can be sent again.
+        """
+        await send_event(self._commander, self, event, payload, id=id)
