@@ -42,7 +42,7 @@ from wfcore.keys import is_terminal_notice, terminal_id
 from wfcore.outcome import Checkpointed, TerminalNotified
 from wfcore.planner.changes import change, terminal_notice
 from wfcore.runner.notices import announce
-from wfcore.runner.tick import MAX_CONFLICTS
+from wfcore.runner.run import MAX_CONFLICTS
 
 
 @workflow(name="told", notify=True)

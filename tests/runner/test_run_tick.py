@@ -867,6 +867,7 @@ def test_r6_a_report_tells_what_the_tick_did_and_how_long_it_took(bodies: Bodies
         conflicts=0,
         checkpoints=1,
         bodies=2,
+        undelivered=(),
         duration=timedelta(seconds=8),
         body_duration=timedelta(seconds=7),
         store_duration=timedelta(seconds=1),

@@ -3,12 +3,13 @@
 from wfcore.runner.aio import AsyncClient, AsyncHandle, to_async
 from wfcore.runner.client import Client
 from wfcore.runner.dispatcher import Dispatcher
+from wfcore.runner.errand import StopSignal
 from wfcore.runner.handle import Handle
 from wfcore.runner.notices import OnTerminal, TerminalNotice
 from wfcore.runner.observe import Observer, TickReport
 from wfcore.runner.requests import History
 from wfcore.runner.runtime import Runtime
-from wfcore.runner.tick import StopSignal, run_tick
+from wfcore.runner.tick import run_tick
 
 __all__ = [
     "AsyncClient",

@@ -25,8 +25,9 @@ from wfcore.model import FiredHook, Hook, Instance, Snapshot
 from wfcore.plan import Conflict, Plan
 from wfcore.planner import plan_defer, plan_terminal_notified
 from wfcore.ports import Store
+from wfcore.runner.errand import StopSignal
+from wfcore.runner.run import MAX_CONFLICTS
 from wfcore.runner.runtime import Runtime
-from wfcore.runner.tick import MAX_CONFLICTS, StopSignal
 
 _log = logging.getLogger("wfcore.runner")
 

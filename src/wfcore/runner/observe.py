@@ -13,7 +13,7 @@ from wfcore.errors import CodecError, WfcoreError
 from wfcore.failure import failure_of
 from wfcore.keys import parse_ref
 from wfcore.model import FiredHook
-from wfcore.plan import Applied, Conflict, Plan
+from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
 
 _log = logging.getLogger("wfcore.runner")
 
@@ -30,6 +30,7 @@ class TickReport:
         conflicts: how often it was planned again because another writer was faster.
         checkpoints: plans that were committed before the last one.
         bodies: step bodies that were run.
+        undelivered: events to instances that do not exist, and their hooks: they were skipped (rule T4).
         duration: of the whole tick.
         body_duration: of the step bodies in it.
         store_duration: of retrieves and applies in it.
@@ -42,6 +43,7 @@ class TickReport:
     conflicts: int
     checkpoints: int
     bodies: int
+    undelivered: tuple[AddEvent | AddHook, ...]
     duration: timedelta
     body_duration: timedelta
     store_duration: timedelta
@@ -66,6 +68,14 @@ def tell(observer: Observer | None, report: TickReport) -> None:
         observer(report)
     except Exception:
         _log.exception("an observer failed on a tick of %s", ref)
+
+
+def tell_undelivered(ref: str, applied: Applied) -> None:
+    """Log the messages of a committed plan that went to nobody (rule T4)."""
+    for each in applied.undelivered:
+        if isinstance(each, AddEvent):
+            event = each.event
+            _log.warning("%s sent event %r to %r, which does not exist", ref, event.type, event.instance_ref)
 
 
 def _words(error: Exception) -> str:

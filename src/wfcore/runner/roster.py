@@ -19,9 +19,9 @@ from wfcore.ports import AsyncHookFeed, DueQuery
 from wfcore.runner.arguments import check_durations
 from wfcore.runner.backoff import Backoff
 from wfcore.runner.doors import Signal
+from wfcore.runner.errand import StopSignal
 from wfcore.runner.observe import TickReport
 from wfcore.runner.runtime import Runtime, patience
-from wfcore.runner.tick import StopSignal
 from wfcore.workflow import Registry
 
 _log = logging.getLogger("wfcore.runner")

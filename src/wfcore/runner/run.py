@@ -1,0 +1,280 @@
+"""One run of ``run_tick`` in either colour: retrieve, plan, apply, and what is done when something goes wrong.
+
+Everything that can go wrong around a plan is decided here: a conflict (plan again), an unseen hook (retrieve again), a
+failed write of the user's (end the instance, T5), an author's error (defer the hook), a store that is unavailable
+(nothing is written, T6: the error goes to the caller, the hook survives). How a plan is made, and what becomes of
+bodies that are in flight meanwhile, is left to the colour.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Literal, TypeVar, assert_never, final
+
+import attrs
+
+from wfcore.errors import ContentionError, StoreError, WriteFailedError
+from wfcore.keys import parse_ref
+from wfcore.model import Snapshot
+from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
+from wfcore.planner import (
+    Continue,
+    Done,
+    Settled,
+    StepCall,
+    Stop,
+    call_body,
+    plan_defer,
+    plan_tick,
+    plan_write_failure,
+    released,
+)
+from wfcore.runner.doors import Doors
+from wfcore.runner.errand import Abandoned, Errand
+from wfcore.runner.guard import WORKFLOW_CODE, Surroundings
+from wfcore.runner.memory import Memory
+from wfcore.runner.observe import TickReport, emit, tell, tell_undelivered
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+MAX_CONFLICTS = 5
+"""How often a tick is planned again after a conflict before its hook is deferred."""
+_log = logging.getLogger("wfcore.runner")
+
+
+@final
+@attrs.frozen
+class Refused:
+    """A plan that the store did not take, because of a user's write."""
+
+    plan: Plan
+    error: WriteFailedError
+
+
+class Run(ABC):
+    """One call of ``run_tick``: what it has committed, and what stopped the last plan."""
+
+    def __init__(self, doors: Doors, errand: Errand) -> None:
+        self.errand = errand
+        self.runtime = doors.runtime
+        self.ref = errand.fired.hook.instance_ref
+        self.memory = Memory(self.ref)
+        self._doors = doors
+        self._stop = errand.stop
+        self._retrieved_at = 0.0
+        self._halt: Conflict | Refused | StoreError | Literal["unseen hook", "stopped"] | None = None
+        self._plan_made: Plan | None = None
+        self._result: Applied | Conflict | None = None
+        self._error: Exception | None = None
+        self._conflicts = 0
+        self._checkpoints = 0
+        self._bodies = 0
+        self._undelivered: tuple[AddEvent | AddHook, ...] = ()
+        self._body_duration = timedelta(0)
+        self._store_duration = timedelta(0)
+
+    # -- what the colours bring
+
+    @abstractmethod
+    async def plan(self, snapshot: Snapshot) -> Plan:
+        """Plan a tick of the snapshot, with :meth:`commit` for its checkpoints."""
+
+    @abstractmethod
+    async def lost(self) -> None:
+        """A plan was lost: bodies in flight are ended and count for nothing, but for at-most-once ones (rule O6)."""
+
+    @abstractmethod
+    async def ended(self) -> bool:
+        """The tick has ended: no body may be in flight any more; whether that gave results that are to be recorded."""
+
+    # -- the run
+
+    async def to_the_end(self) -> TickReport:
+        """Handle the hook until its instance waits, ends, or there is nothing to do."""
+        began = self.runtime.monotonic()
+        try:
+            while not await self._attempt():
+                pass
+        except Abandoned:
+            self._plan_made = self._result = self._error = None
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            report = self._report(self.runtime.since(began))
+            tell(self.errand.observer, report)
+            for done in self.memory.held:
+                _log.warning("%s: the result of %r was not recorded, and it runs only once", self.ref, done.call.key)
+        return report
+
+    def _report(self, duration: timedelta) -> TickReport:
+        return TickReport(
+            fired=self.errand.fired,
+            plan=self._plan_made,
+            result=self._result,
+            error=self._error,
+            conflicts=self._conflicts,
+            checkpoints=self._checkpoints,
+            bodies=self._bodies,
+            undelivered=self._undelivered,
+            duration=duration,
+            body_duration=self._body_duration,
+            store_duration=self._store_duration,
+        )
+
+    async def _attempt(self) -> bool:
+        """Retrieve, plan and commit once; False: again."""
+        snapshot = await self._retrieve()
+        self._halt = None
+        try:
+            plan = await self.plan(snapshot)
+            if self._halt is None:
+                await self._apply(plan)
+        except Exception as error:  # the author's; anything else is a bug of ours, and the hook should tell of it
+            await self._defer(snapshot, error)
+            return True
+        return await self._conclude()
+
+    async def _conclude(self) -> bool:
+        match self._halt:
+            case None | "stopped":
+                return not await self.ended()
+            case "unseen hook":
+                return False
+            case Conflict() as conflict:
+                await self.lost()
+                return await self._lost(conflict)
+            case Refused(plan, refusal):
+                await self._end_failed(plan, refusal)
+                return True
+            case StoreError() as error:
+                raise error
+            case unreachable:
+                assert_never(unreachable)
+
+    async def _lost(self, conflict: Conflict) -> bool:
+        if self.memory.lacks(conflict):
+            return False
+        self._conflicts += 1
+        if self._stop.requested and not self.memory.held:
+            return True
+        if self._conflicts > MAX_CONFLICTS:
+            await self._defer(await self._retrieve(), ContentionError(self.ref, "tick", self._conflicts))
+            return True
+        await self._doors.pause(0.005 * 2**self._conflicts)
+        return False
+
+    async def _retrieve(self) -> Snapshot:
+        snapshot = await self._timed(self._doors.retrieve, self.ref)
+        self._retrieved_at = self.runtime.monotonic()  # now, not before: the tick's time may not run ahead
+        self.memory.saw(snapshot)
+        return snapshot
+
+    # -- what planning needs
+
+    def plan_here(self, snapshot: Snapshot, commit: Callable[[Plan], Continue | Stop]) -> Plan:
+        """Plan in this thread, with its bodies one after the other."""
+        outside = Surroundings.found()
+        errand, memory = self.errand, self.memory
+        with WORKFLOW_CODE.around():
+            return plan_tick(
+                snapshot,
+                errand.fired,
+                errand.registry,
+                execution_id=self.runtime.new_id(),
+                mine=memory.mine,
+                held=memory.held,
+                absent=memory.absent,
+                perform=outside.of(self._perform),
+                commit=outside.of(commit),
+                codec=errand.codec,
+                recover_after=errand.recover_after,
+            )
+
+    def _perform(self, call: StepCall) -> Settled:
+        if self._stop.abandoned:  # before the first body; after each it is looked at below
+            raise Abandoned
+        began = self.runtime.monotonic()
+        settled = Settled(call_body(call).result, self.elapsed())
+        self.settled(Done(call, settled), self.runtime.since(began))
+        if self._stop.abandoned:
+            raise Abandoned
+        return settled
+
+    def elapsed(self) -> timedelta:
+        """The time since the retrieve."""
+        return self.runtime.since(self._retrieved_at)
+
+    def settled(self, done: Done, duration: timedelta) -> None:
+        """Take note of a body that has settled."""
+        self._bodies += 1
+        self._body_duration += duration
+        self.memory.hold(done)
+
+    async def commit(self, plan: Plan) -> Continue | Stop:
+        """Commit a checkpoint, and go on unless something says otherwise (rule O6)."""
+        stopping = self._stop.requested
+        answer = await self._apply(released(plan) if stopping else plan)
+        if answer is None:
+            return Stop()
+        if stopping:
+            self._halt = "stopped"
+            return Stop()
+        self._checkpoints += 1
+        if self.memory.has_not_seen(answer):
+            self._halt = "unseen hook"
+            return Stop()
+        return Continue(self.runtime.new_id())
+
+    # -- writing
+
+    async def _apply(self, plan: Plan) -> Applied | None:
+        self.memory.tries(plan)
+        try:
+            answer = await self._write(plan)
+        except WriteFailedError as error:
+            self._halt = Refused(plan, error)
+            return None
+        except StoreError as error:
+            self._halt = error
+            return None
+        if isinstance(answer, Conflict):
+            self._halt = answer
+            return None
+        if answer is not None:
+            self.memory.wrote(plan)
+            self._undelivered += answer.undelivered
+            tell_undelivered(self.ref, answer)
+            emit(plan)
+        return answer
+
+    async def _write(self, plan: Plan) -> Applied | Conflict | None:
+        """Apply a plan that is not empty, unless the dispatcher has given the tick up."""
+        self._plan_made, self._result = plan, None
+        if self._stop.abandoned:
+            raise Abandoned
+        if not plan.is_empty:
+            self._result = await self._timed(self._doors.apply, plan)
+        return self._result
+
+    async def _timed(self, call: Callable[[A], Awaitable[B]], argument: A) -> B:
+        began = self.runtime.monotonic()
+        try:
+            return await call(argument)
+        finally:
+            self._store_duration += self.runtime.since(began)
+
+    async def _defer(self, snapshot: Snapshot, error: Exception) -> None:
+        """Put the hook off; if another writer is faster, it is as well off without (rule R1)."""
+        self._error = error
+        await self._write(plan_defer(snapshot, self.errand.fired, error, execution_id=self.runtime.new_id()))
+
+    async def _end_failed(self, failed: Plan, error: WriteFailedError) -> None:
+        """A user's write cannot be committed: the instance ends with that failure, unless it has moved on (rule T5)."""
+        notify = self.errand.registry.get(parse_ref(self.ref)[0]).notify
+        snapshot, execution_id = await self._retrieve(), self.runtime.new_id()
+        await self._write(plan_write_failure(snapshot, failed, error, notify=notify, execution_id=execution_id))
