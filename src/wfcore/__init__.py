@@ -112,9 +112,11 @@ from wfcore.ports import AsyncHookFeed, AsyncStore, Codec, DueQuery, HookFeed, L
 from wfcore.retry import Retry
 from wfcore.runner import (
     AsyncClient,
+    AsyncDispatcher,
     AsyncHandle,
     Client,
     Dispatcher,
+    Flights,
     Handle,
     History,
     Observer,
@@ -123,7 +125,9 @@ from wfcore.runner import (
     StopSignal,
     TerminalNotice,
     TickReport,
+    plan_tick_async,
     run_tick,
+    run_tick_async,
     to_async,
 )
 from wfcore.workflow import EventType, Received, Registry, Workflow
@@ -136,6 +140,7 @@ __all__ = [
     "AddInstance",
     "Applied",
     "AsyncClient",
+    "AsyncDispatcher",
     "AsyncHandle",
     "AsyncHookFeed",
     "AsyncStep",
@@ -169,6 +174,7 @@ __all__ = [
     "Exists",
     "Failure",
     "FiredHook",
+    "Flights",
     "ForeignAwaitError",
     "Handle",
     "History",
@@ -265,8 +271,10 @@ __all__ = [
     "plan_terminal_notified",
     "plan_terminate",
     "plan_tick",
+    "plan_tick_async",
     "plan_write_failure",
     "run_tick",
+    "run_tick_async",
     "to_async",
     "workflow",
 ]

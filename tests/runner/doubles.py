@@ -9,7 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -26,7 +26,6 @@ from wfcore.ports import DueQuery
 from wfcore.runner import Client, Handle, Runtime, TickReport, run_tick
 from wfcore.workflow import Registry, Workflow
 
-T = TypeVar("T")
 AnyStore: TypeAlias = MemoryStore | SqliteStore
 Operation: TypeAlias = Literal["retrieve", "apply", "due", "next_due_at"]
 When: TypeAlias = Literal["before", "after"]
@@ -143,6 +142,7 @@ class Desk:
     store: Watched
     handle: Handle[Any]
     reports: list[TickReport] = attrs.field(factory=list)
+    ticks: ClassVar[Callable[..., TickReport]] = staticmethod(run_tick)
 
     @classmethod
     def of(cls, workflow: Workflow[Any, Any], params: object = None, *, store: AnyStore | None = None) -> Desk:
@@ -185,7 +185,7 @@ class Desk:
 
     def tick(self, fired: FiredHook | None = None, **options: Any) -> TickReport:
         options = {"observer": self.reports.append, "runtime": self.machine.runtime, **options}
-        return run_tick(self.store, self.registry, fired or self.fired(), **options)
+        return self.ticks(self.store, self.registry, fired or self.fired(), **options)
 
     def rival(self) -> None:
         """Another writer is faster: the instance gets a new version, and everything else stays."""

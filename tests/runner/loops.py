@@ -14,6 +14,8 @@ from tests.runner.doubles import WAIT, Machine, Operation, Watched
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import DueQuery
+from wfcore.runner import TickReport, run_tick_async
+from wfcore.workflow import Registry
 
 T = TypeVar("T")
 
@@ -112,3 +114,9 @@ class Awaited:
         if gate := self.after.get(operation):
             await gate()
         return answer
+
+
+def tick_in_loop(store: Watched, registry: Registry, fired: FiredHook, **options: Any) -> TickReport:
+    """``run_tick_async`` on a loop of its own, which lives by the time of ``runtime=``, a machine's."""
+    machine = options["runtime"].monotonic.__self__
+    return in_loop(run_tick_async(Awaited(store), registry, fired, **options), machine)

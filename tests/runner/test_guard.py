@@ -157,6 +157,7 @@ def done_a(desk: Desk) -> Desk:
 
 
 @calls
+@pytest.mark.usefixtures("both_runners")
 def test_d6_a_call_that_needs_a_loop_is_refused_where_it_stands(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
     desk = done_a(Desk.of(awaiting(call)))
     before = desk.rows()
@@ -170,6 +171,7 @@ def test_d6_a_call_that_needs_a_loop_is_refused_where_it_stands(call: Callable[[
 
 
 @calls
+@pytest.mark.usefixtures("both_runners")
 def test_d6_the_error_names_what_was_called(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
     what = refusal(done_a(Desk.of(awaiting(call)))).what
     if call in {wait_for, as_completed} or "event loop" in CALLS[call]:
@@ -188,6 +190,7 @@ def test_d6_the_text_says_what_to_do() -> None:
     )
 
 
+@pytest.mark.usefixtures("both_runners")
 def test_d6_after_new_work_the_work_is_kept_and_the_error_is_in_the_hook() -> None:
     """Rule D9."""
     desk = Desk.of(awaiting(sleep))
@@ -198,6 +201,7 @@ def test_d6_after_new_work_the_work_is_kept_and_the_error_is_in_the_hook() -> No
     assert "asyncio.sleep" in (hook.last_error or "")
 
 
+@pytest.mark.usefixtures("both_runners")
 def test_d6_a_def_workflow_is_refused_too() -> None:
     @workflow(name="w")
     def w(step: Step) -> None:
@@ -206,6 +210,7 @@ def test_d6_a_def_workflow_is_refused_too() -> None:
     assert refusal(Desk.of(w)).line == w.fn.__code__.co_firstlineno + 2
 
 
+@pytest.mark.usefixtures("both_runners")
 def test_d6_a_def_workflow_cannot_make_a_task() -> None:
     @workflow(name="w")
     def w(step: Step) -> None:
@@ -214,6 +219,7 @@ def test_d6_a_def_workflow_cannot_make_a_task() -> None:
     assert refusal(Desk.of(w)).what == "asyncio.create_task"
 
 
+@pytest.mark.usefixtures("both_runners")
 def test_d6_user_code_cannot_swallow_it() -> None:
     @workflow(name="w")
     async def w(step: AsyncStep) -> None:

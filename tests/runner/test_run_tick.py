@@ -36,6 +36,8 @@ from wfcore.retry import Retry
 from wfcore.runner import StopSignal, TickReport, run_tick
 from wfcore.workflow import Registry
 
+pytestmark = pytest.mark.usefixtures("both_runners")
+
 
 class Bodies:
     """Bodies that count: ``bodies("a")`` returns how often ``a`` was run; ``act`` is called before."""

@@ -1,6 +1,14 @@
 """The shell around the planner, and the only place with a clock, ids, sleeping, threads and asyncio."""
 
-from wfcore.runner.aio import AsyncClient, AsyncHandle, to_async
+from wfcore.runner.aio import (
+    AsyncClient,
+    AsyncDispatcher,
+    AsyncHandle,
+    Flights,
+    plan_tick_async,
+    run_tick_async,
+    to_async,
+)
 from wfcore.runner.client import Client
 from wfcore.runner.dispatcher import Dispatcher
 from wfcore.runner.errand import StopSignal
@@ -13,9 +21,11 @@ from wfcore.runner.tick import run_tick
 
 __all__ = [
     "AsyncClient",
+    "AsyncDispatcher",
     "AsyncHandle",
     "Client",
     "Dispatcher",
+    "Flights",
     "Handle",
     "History",
     "Observer",
@@ -24,6 +34,8 @@ __all__ = [
     "StopSignal",
     "TerminalNotice",
     "TickReport",
+    "plan_tick_async",
     "run_tick",
+    "run_tick_async",
     "to_async",
 ]

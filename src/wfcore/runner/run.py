@@ -172,6 +172,7 @@ class Run(ABC):
         snapshot = await self._timed(self._doors.retrieve, self.ref)
         self._retrieved_at = self.runtime.monotonic()  # now, not before: the tick's time may not run ahead
         self.memory.saw(snapshot)
+        self._require_interest()
         return snapshot
 
     # -- what planning needs
@@ -196,13 +197,9 @@ class Run(ABC):
             )
 
     def _perform(self, call: StepCall) -> Settled:
-        if self._stop.abandoned:  # before the first body; after each it is looked at below
-            raise Abandoned
         began = self.runtime.monotonic()
         settled = Settled(call_body(call).result, self.elapsed())
         self.settled(Done(call, settled), self.runtime.since(began))
-        if self._stop.abandoned:
-            raise Abandoned
         return settled
 
     def elapsed(self) -> timedelta:
@@ -214,6 +211,12 @@ class Run(ABC):
         self._bodies += 1
         self._body_duration += duration
         self.memory.hold(done)
+        self._require_interest()
+
+    def _require_interest(self) -> None:
+        """Begin no body, and write nothing, once the dispatcher has given the tick up."""
+        if self._stop.abandoned:
+            raise Abandoned
 
     async def commit(self, plan: Plan) -> Continue | Stop:
         """Commit a checkpoint, and go on unless something says otherwise (rule O6)."""
@@ -253,10 +256,9 @@ class Run(ABC):
         return answer
 
     async def _write(self, plan: Plan) -> Applied | Conflict | None:
-        """Apply a plan that is not empty, unless the dispatcher has given the tick up."""
+        """Apply a plan that is not empty."""
         self._plan_made, self._result = plan, None
-        if self._stop.abandoned:
-            raise Abandoned
+        self._require_interest()
         if not plan.is_empty:
             self._result = await self._timed(self._doors.apply, plan)
         return self._result

@@ -58,11 +58,16 @@ async def in_thread(function: Callable[[], T]) -> T:
     A caller that is cancelled leaves the thread behind: nothing can interrupt it. It is a daemon, so that it does not
     keep the process from ending either, as one of the event loop's own executor would.
     """
+    return await begun_in_thread(function)
+
+
+def begun_in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
+    """Call a function as :func:`in_thread`; what comes of it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     call = partial(contextvars.copy_context().run, function)
     threading.Thread(target=_call, args=(call, loop, future), name="wfcore-body", daemon=True).start()
-    return await future
+    return future
 
 
 def _call(call: Callable[[], T], loop: asyncio.AbstractEventLoop, future: asyncio.Future[T]) -> None:

@@ -1,0 +1,181 @@
+"""``AsyncDispatcher``: due hooks -> ``run_tick_async``, in a task group (rule R3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self, final
+
+from wfcore.codec import JSON
+from wfcore.model import FiredHook
+from wfcore.planner import RECOVER_AFTER
+from wfcore.ports import AsyncHookFeed, AsyncStore, Codec
+from wfcore.runner.aio.tick import run_tick_async
+from wfcore.runner.aio.waiting import LoopSignal, settled
+from wfcore.runner.arguments import check_colour, check_store
+from wfcore.runner.doors import listen
+from wfcore.runner.observe import Observer
+from wfcore.runner.roster import Roster, check_dispatcher
+from wfcore.runner.runtime import REAL, Runtime
+from wfcore.workflow import Registry
+
+_log = logging.getLogger("wfcore.runner")
+GRACE = timedelta(seconds=10)
+
+
+@final
+class AsyncDispatcher:
+    """Runs the workflows of a registry on a store, on the event loop that it is started on.
+
+    Args:
+        store: where instances live; ``to_async(store)`` for one that blocks.
+        registry: the workflows to run; hooks of others are left to other processes.
+        feed: where due hooks come from; left out: the store itself.
+        concurrency: how many ticks run at once, each in a task. No more hooks than that are asked for.
+        poll_interval: how often to look for work that nobody in this process told of.
+        recover_after, codec, observer, runtime: as :class:`wfcore.Dispatcher`.
+
+    Use it as an asynchronous context manager (it runs in a task of its own until the block ends), await :meth:`run`
+    (until :meth:`stop`), or :meth:`run_until_idle`. Its tasks form a group: none outlives it. Cancelling whoever awaits
+    it cancels them; the bodies of steps are cancelled too, nothing more is written, and the hooks are still stored.
+    """
+
+    def __init__(  # noqa: PLR0913 - as Dispatcher
+        self,
+        store: AsyncStore,
+        registry: Registry,
+        *,
+        feed: AsyncHookFeed | None = None,
+        concurrency: int = 8,
+        poll_interval: timedelta = timedelta(seconds=1),
+        recover_after: timedelta = RECOVER_AFTER,
+        codec: Codec = JSON,
+        observer: Observer | None = None,
+        runtime: Runtime = REAL,
+    ) -> None:
+        check_store(store, awaited=True)
+        found = store if feed is None else feed
+        if not isinstance(found, AsyncHookFeed):
+            raise TypeError(f"{type(store).__name__} has no due() and next_due_at(); pass feed=")
+        check_colour(found, found.due, awaited=True)
+        check_dispatcher(registry, concurrency, poll_interval=poll_interval, recover_after=recover_after)
+        registry.check_types(codec)
+        self._store = store
+        self._feed: AsyncHookFeed = found
+        self._registry = registry
+        self._concurrency = concurrency
+        self._recover_after = recover_after
+        self._codec = codec
+        self._observer = observer
+        self._runtime = runtime
+        self._roster = Roster(registry, concurrency, poll_interval, runtime, LoopSignal(runtime))
+        self._ticks: set[asyncio.Task[None]] = set()
+        self._background: asyncio.Task[None] | None = None
+        self._fatal: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"AsyncDispatcher({self._registry!r}, concurrency={self._concurrency})"
+
+    async def run(self) -> None:
+        """Handle hooks as they become due, until :meth:`stop`; raises as :meth:`wfcore.Dispatcher.run`."""
+        self._roster.begin()
+        await self._work(until_idle=False)
+
+    async def run_until_idle(self) -> None:
+        """Handle hooks until none is due; as :meth:`wfcore.Dispatcher.run_until_idle`."""
+        self._roster.begin()
+        await self._work(until_idle=True)
+
+    def notify(self, ref: str) -> None:
+        """Something may be due for this instance: look now. Only a hint; any thread may give it."""
+        self._roster.heard(ref)
+
+    async def stop(self, *, grace: timedelta = GRACE) -> None:
+        """Start nothing new, and let running ticks come to their next checkpoint.
+
+        What still runs after ``grace`` is cancelled, and another dispatcher runs it again; only a body in a thread
+        cannot be: it is left behind, and its result is thrown away. A stopped dispatcher cannot be started again.
+        """
+        await self._roster.request_stop(grace)
+
+    async def __aenter__(self) -> Self:
+        self._roster.begin()
+        self._background = asyncio.create_task(self._run_in_task(), name="wfcore-dispatcher")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+        try:
+            await self.stop(grace=timedelta(0) if cancelled else GRACE)
+        finally:
+            self._roster.abandon()
+            left = None if self._background is None else await settled(self._background)
+        if left is not None:
+            raise left
+        if self._fatal is not None and error is None:
+            raise self._fatal
+
+    async def _run_in_task(self) -> None:
+        try:
+            await self._work(until_idle=False)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            _log.exception("the dispatcher ended")
+            self._fatal = error
+
+    async def _work(self, *, until_idle: bool) -> None:
+        unlisten = listen(self._store, self.notify)
+        failure = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                try:
+                    await self._roster.work(self._feed, partial(self._start, group), until_idle=until_idle)
+                except Exception as error:  # the group would wrap it
+                    failure = error
+                finally:
+                    self._cancel_ticks()
+        except BaseException:
+            self._roster.abandon()
+            raise
+        finally:
+            unlisten()
+            self._roster.ended()
+        if failure is not None:
+            self._roster.abandon()
+            raise failure
+        self._roster.conclude(until_idle=until_idle)
+
+    def _start(self, group: asyncio.TaskGroup, fired: FiredHook) -> None:
+        tick = group.create_task(self._handle(fired), name=f"wfcore {fired.hook.instance_ref}")
+        self._ticks.add(tick)
+        tick.add_done_callback(self._ticks.discard)
+
+    def _cancel_ticks(self) -> None:
+        for tick in self._ticks:
+            tick.cancel()
+
+    async def _handle(self, fired: FiredHook) -> None:
+        try:
+            report = await run_tick_async(
+                self._store,
+                self._registry,
+                fired,
+                codec=self._codec,
+                recover_after=self._recover_after,
+                observer=self._observer,
+                stop=self._roster.stop,
+                runtime=self._runtime,
+            )
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            self._roster.failed(fired, error)
+        else:
+            self._roster.done(fired, report)
