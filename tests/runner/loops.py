@@ -90,6 +90,7 @@ class Awaited:
     watched: Watched
     before: dict[Operation, Gate] = attrs.field(factory=dict)
     after: dict[Operation, Gate] = attrs.field(factory=dict)
+    tells: bool = True
 
     async def retrieve(self, ref: str) -> Snapshot:
         return await self._pass("retrieve", self.watched.retrieve, ref)
@@ -104,7 +105,7 @@ class Awaited:
         return await self._pass("next_due_at", self.watched.next_due_at, query)
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        return self.watched.listen(callback)
+        return self.watched.listen(callback) if self.tells else _silent
 
     async def _pass(self, operation: Operation, call: Callable[[Any], T], argument: object) -> T:
         await asyncio.sleep(0)
@@ -120,3 +121,7 @@ def tick_in_loop(store: Watched, registry: Registry, fired: FiredHook, **options
     """``run_tick_async`` on a loop of its own, which lives by the time of ``runtime=``, a machine's."""
     machine = options["runtime"].monotonic.__self__
     return in_loop(run_tick_async(Awaited(store), registry, fired, **options), machine)
+
+
+def _silent() -> None:
+    pass
