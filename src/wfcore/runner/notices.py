@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
@@ -25,6 +25,7 @@ from wfcore.model import FiredHook, Hook, Instance, Snapshot
 from wfcore.plan import Conflict, Plan
 from wfcore.planner import plan_defer, plan_terminal_notified
 from wfcore.ports import Store
+from wfcore.runner.doors import BlockingDoors, Doors, at_once
 from wfcore.runner.errand import StopSignal
 from wfcore.runner.run import MAX_CONFLICTS
 from wfcore.runner.runtime import Runtime
@@ -49,20 +50,30 @@ class TerminalNotice:
 
 
 OnTerminal: TypeAlias = Callable[[TerminalNotice], object]
-"""Called in a worker thread, at least once for each end. Meanwhile the instance is not run by this dispatcher."""
+"""Called at least once for each end, in a worker thread; meanwhile the instance is not run by this dispatcher. Under an
+``AsyncDispatcher`` it may be an ``async def``, which is awaited on the event loop."""
+
+
+Tell: TypeAlias = Callable[[TerminalNotice], Awaitable[object]]
+"""Calls somebody's ``on_terminal`` in the way of its colour."""
 
 
 def announce(
     store: Store, fired: FiredHook, on_terminal: OnTerminal | None, *, stop: StopSignal, runtime: Runtime
 ) -> bool:
+    """:func:`announced`, for a callback that blocks."""
+    tell = None if on_terminal is None else partial(_called, on_terminal)
+    return at_once(announced(BlockingDoors(store, runtime), fired, tell, stop=stop))
+
+
+async def announced(doors: Doors, fired: FiredHook, tell: Tell | None, *, stop: StopSignal) -> bool:
     """Hand a notice that is due to the callback, and delete it; or put it off, if the callback raises (rule O7).
 
     Args:
-        store: where the instance lives.
+        doors: to the store where the instance lives.
         fired: the notice, as a feed handed it out.
-        on_terminal: the callback; ``None``: nobody here wants notices.
+        tell: calls the callback; ``None``: nobody here wants notices.
         stop: once it is abandoned, nothing is written any more.
-        runtime: ids and pauses.
 
     Returns:
         Whether anything became of it. If not, the notice was gone, is not due, or stays because others were faster.
@@ -71,21 +82,19 @@ def announce(
         StoreError: the store failed; the notice survives.
         BaseException: what the callback raised that is no ``Exception``.
     """
-    snapshot = store.retrieve(fired.hook.instance_ref)
+    snapshot = await doors.retrieve(fired.hook.instance_ref)
     hook = _stored(snapshot, fired)
-    if hook is None or on_terminal is None:
+    if hook is None or tell is None:
         return False
     error = None
     if snapshot.instance is not None:
-        error = _call(
-            on_terminal,
-            TerminalNotice(transition_id=hook.id, ended_at=hook.created_at, instance=snapshot.instance),
-        )
+        notice = TerminalNotice(transition_id=hook.id, ended_at=hook.created_at, instance=snapshot.instance)
+        error = await _error_of(tell, notice)
     if error is None:
         answer = partial(plan_terminal_notified, ref=hook.instance_ref, transition_id=hook.id)
     else:
         answer = partial(plan_defer, fired=fired, error=error)
-    return _write(store, snapshot, hook.instance_ref, answer, stop, runtime)
+    return await _write(doors, snapshot, hook.instance_ref, answer, stop)
 
 
 def _stored(snapshot: Snapshot, fired: FiredHook) -> Hook | None:
@@ -94,13 +103,17 @@ def _stored(snapshot: Snapshot, fired: FiredHook) -> Hook | None:
     return next((hook for hook in snapshot.hooks if hook.id == fired.hook.id and hook.due_at <= now), None)
 
 
-def _call(on_terminal: OnTerminal, notice: TerminalNotice) -> Exception | None:
+async def _error_of(tell: Tell, notice: TerminalNotice) -> Exception | None:
     try:
-        _refuse_awaitable(on_terminal(notice))
+        await tell(notice)
     except Exception as error:
         _log.exception("on_terminal failed for %s; it is called again", notice.transition_id)
         return error
     return None
+
+
+async def _called(on_terminal: OnTerminal, notice: TerminalNotice) -> None:
+    _refuse_awaitable(on_terminal(notice))
 
 
 def _refuse_awaitable(answer: object) -> None:
@@ -110,21 +123,14 @@ def _refuse_awaitable(answer: object) -> None:
         raise TypeError("on_terminal gave an awaitable, and this dispatcher cannot await; pass a plain function")
 
 
-def _write(
-    store: Store,
-    snapshot: Snapshot,
-    ref: str,
-    answer: Callable[..., Plan],
-    stop: StopSignal,
-    runtime: Runtime,
-) -> bool:
+async def _write(doors: Doors, snapshot: Snapshot, ref: str, answer: Callable[..., Plan], stop: StopSignal) -> bool:
     for tried in range(MAX_CONFLICTS + 1):
         if tried:
-            runtime.pause(0.005 * 2**tried)
-            snapshot = store.retrieve(ref)
+            await doors.pause(0.005 * 2**tried)
+            snapshot = await doors.retrieve(ref)
         if stop.abandoned:
             return False
-        plan = answer(snapshot, execution_id=runtime.new_id())
-        if plan.is_empty or not isinstance(store.apply(plan), Conflict):
+        plan = answer(snapshot, execution_id=doors.runtime.new_id())
+        if plan.is_empty or not isinstance(await doors.apply(plan), Conflict):
             return True
     return False

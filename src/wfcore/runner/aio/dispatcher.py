@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from datetime import timedelta
 from functools import partial
@@ -10,15 +11,18 @@ from types import TracebackType
 from typing import Self, final
 
 from wfcore.codec import JSON
+from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook
 from wfcore.planner import RECOVER_AFTER
 from wfcore.ports import AsyncHookFeed, AsyncStore, Codec
+from wfcore.runner.aio.doors import AsyncDoors
 from wfcore.runner.aio.tick import run_tick_async
-from wfcore.runner.aio.waiting import LoopSignal, settled
-from wfcore.runner.arguments import check_colour, check_store
+from wfcore.runner.aio.waiting import LoopSignal, begun, settled
+from wfcore.runner.arguments import check_colour, check_registry, check_settings, check_store
 from wfcore.runner.doors import listen
+from wfcore.runner.notices import OnTerminal, TerminalNotice, announced
 from wfcore.runner.observe import Observer
-from wfcore.runner.roster import Roster, check_dispatcher
+from wfcore.runner.roster import Roster, has_got_on
 from wfcore.runner.runtime import REAL, Runtime
 from wfcore.workflow import Registry
 
@@ -36,6 +40,8 @@ class AsyncDispatcher:
         feed: where due hooks come from; left out: the store itself.
         concurrency: how many ticks run at once, each in a task. No more hooks than that are asked for.
         poll_interval: how often to look for work that nobody in this process told of.
+        on_terminal: is told of the end of each instance whose workflow has ``notify=True``, at least once (rule O7): an
+            ``async def`` on the event loop, any other function in a thread.
         recover_after, codec, observer, runtime: as :class:`wfcore.Dispatcher`.
 
     Use it as an asynchronous context manager (it runs in a task of its own until the block ends), await :meth:`run`
@@ -54,6 +60,7 @@ class AsyncDispatcher:
         recover_after: timedelta = RECOVER_AFTER,
         codec: Codec = JSON,
         observer: Observer | None = None,
+        on_terminal: OnTerminal | None = None,
         runtime: Runtime = REAL,
     ) -> None:
         check_store(store, awaited=True)
@@ -61,17 +68,21 @@ class AsyncDispatcher:
         if not isinstance(found, AsyncHookFeed):
             raise TypeError(f"{type(store).__name__} has no due() and next_due_at(); pass feed=")
         check_colour(found, found.due, awaited=True)
-        check_dispatcher(registry, concurrency, poll_interval=poll_interval, recover_after=recover_after)
+        check_registry(registry)
+        check_settings(concurrency, poll_interval=poll_interval, recover_after=recover_after)
         registry.check_types(codec)
         self._store = store
         self._feed: AsyncHookFeed = found
         self._registry = registry
         self._concurrency = concurrency
-        self._recover_after = recover_after
-        self._codec = codec
-        self._observer = observer
+        self._tick = partial(
+            run_tick_async, store, registry, codec=codec, recover_after=recover_after, observer=observer
+        )
+        self._tell = None if on_terminal is None else partial(_called, on_terminal)
         self._runtime = runtime
-        self._roster = Roster(registry, concurrency, poll_interval, runtime, LoopSignal(runtime))
+        self._roster = Roster(
+            registry, concurrency, poll_interval, runtime, LoopSignal(runtime), notices=on_terminal is not None
+        )
         self._ticks: set[asyncio.Task[None]] = set()
         self._background: asyncio.Task[None] | None = None
         self._fatal: BaseException | None = None
@@ -162,20 +173,24 @@ class AsyncDispatcher:
 
     async def _handle(self, fired: FiredHook) -> None:
         try:
-            report = await run_tick_async(
-                self._store,
-                self._registry,
-                fired,
-                codec=self._codec,
-                recover_after=self._recover_after,
-                observer=self._observer,
-                stop=self._roster.stop,
-                runtime=self._runtime,
-            )
+            got_on = await self._tend(fired)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
             self._roster.failed(fired, error)
         else:
-            self._roster.done(fired, report)
+            self._roster.done(fired, got_on=got_on)
+
+    async def _tend(self, fired: FiredHook) -> bool:
+        """Handle the hook; False: nothing came of it."""
+        stop, runtime = self._roster.stop, self._runtime
+        if is_terminal_notice(fired.hook.id):
+            return await announced(AsyncDoors(self._store, runtime), fired, self._tell, stop=stop)
+        return has_got_on(await self._tick(fired, stop=stop, runtime=runtime))
+
+
+async def _called(on_terminal: OnTerminal, notice: TerminalNotice) -> None:
+    answer = await begun(on_terminal, notice)
+    if inspect.isawaitable(answer):
+        await answer

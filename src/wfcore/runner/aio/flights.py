@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias, final
 import attrs
 
 from wfcore.planner import Bodies, Done, Dropped, Elapsed, Raised, Returned, Settled, StepCall
-from wfcore.runner.aio.waiting import LoopSignal, in_thread, let_go
+from wfcore.runner.aio.waiting import LoopSignal, begun, let_go
 from wfcore.runner.runtime import REAL, Runtime
 
 Noted: TypeAlias = Callable[[Done, timedelta], None]
@@ -45,7 +45,7 @@ class _UnwantedError(Exception):
 class _Flight:
     call: StepCall
     began: float
-    in_thread: bool = False
+    in_thread: bool = True
     unwanted: bool = False
     task: asyncio.Task[_Outcome] | None = None
 
@@ -174,12 +174,7 @@ async def _fly(flight: _Flight) -> _Outcome:
 
 
 async def _called(flight: _Flight) -> Any:
-    call = flight.call
-    body = partial(call.body, call.attempt)
-    if inspect.iscoroutinefunction(body):
-        return await body()
-    flight.in_thread = True
-    value = await in_thread(body)
+    value = await begun(flight.call.body, flight.call.attempt)
     flight.in_thread = False
     if not inspect.isawaitable(value):
         return value

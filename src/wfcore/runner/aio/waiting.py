@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, final
 
 from wfcore.runner.runtime import Runtime
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -50,6 +52,17 @@ async def settled(*tasks: asyncio.Future[Any]) -> asyncio.CancelledError | None:
         except asyncio.CancelledError as error:
             cancelled = error
     return cancelled
+
+
+async def begun(function: Callable[[A], Any], argument: A) -> Any:
+    """Call a function of a user's (rule R5): an ``async def`` on the event loop, anything else in a thread.
+
+    Returns:
+        What it returned. That may be an awaitable: it is to be awaited here, on the loop.
+    """
+    if inspect.iscoroutinefunction(function):
+        return function(argument)
+    return await in_thread(partial(function, argument))
 
 
 async def in_thread(function: Callable[[], T]) -> T:
