@@ -20,7 +20,7 @@ from wfcore.define import workflow
 from wfcore.errors import StoreUnavailableError
 from wfcore.planner import AsyncStep, Attempt, Step
 from wfcore.ports import DueQuery
-from wfcore.runner import AsyncClient, AsyncDispatcher, Client, TickReport, to_async
+from wfcore.runner import AsyncClient, AsyncDispatcher, Client, TerminalNotice, TickReport, to_async
 from wfcore.workflow import Registry, Workflow
 
 HOUR = timedelta(hours=1)
@@ -608,3 +608,46 @@ def test_nothing_of_asyncios_own_is_logged_as_an_error(bodies: Bodies, caplog: p
 
     floor.run(main())
     assert [] == [record.message for record in caplog.records if record.name == "asyncio"]
+
+
+# ---- O7: notices of ends
+
+
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_o7_on_terminal_is_a_function_of_either_colour(colour: str) -> None:
+    told: list[tuple[str, bool]] = []
+
+    @workflow(name="w", notify=True)
+    async def w(step: AsyncStep) -> None: ...
+
+    def tell(notice: TerminalNotice) -> None:
+        told.append((notice.instance.ref, threading.current_thread() is threading.main_thread()))
+
+    async def tell_on_the_loop(notice: TerminalNotice) -> None:
+        await asyncio.sleep(0)
+        tell(notice)
+
+    floor = Floor(w)
+    handle = floor.blocking.create(w)
+    floor.idle(on_terminal=tell if colour == "def" else tell_on_the_loop)
+    assert told == [(handle.ref, colour == "async def")]
+    assert floor.watched.inner.retrieve(handle.ref).hooks == ()
+
+
+def test_o7_one_that_raises_is_called_again() -> None:
+    told: list[str] = []
+
+    @workflow(name="w", notify=True)
+    async def w(step: AsyncStep) -> None: ...
+
+    async def tell(notice: TerminalNotice) -> None:
+        told.append(notice.transition_id)
+        if len(told) == 1:
+            raise ConnectionError
+
+    floor = Floor(w)
+    floor.blocking.create(w)
+    floor.idle(on_terminal=tell)
+    floor.machine.advance(60)
+    floor.idle(on_terminal=tell)
+    assert [told[0]] * 2 == told

@@ -20,6 +20,7 @@ from wfcore.errors import (
     ContentionError,
     NonDeterminismError,
     NonRetryableError,
+    StepFailedError,
     StoreError,
     StoreUnavailableError,
     UnknownWorkflowError,
@@ -28,13 +29,13 @@ from wfcore.errors import (
 from wfcore.keys import message_id, timer_id
 from wfcore.model import FiredHook
 from wfcore.outcome import Checkpointed, Completed, Deferred, Ignored, Rescheduled, Stuck, Suspended
-from wfcore.plan import Applied, AtVersion, Conflict, Plan, PutHook, PutInstance, Write
+from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, Plan, PutHook, PutInstance, Write
 from wfcore.planner import AsyncStep, Attempt
 from wfcore.planner.changes import change
 from wfcore.ports import DueQuery
 from wfcore.retry import Retry
 from wfcore.runner import StopSignal, TickReport, run_tick
-from wfcore.workflow import Registry
+from wfcore.workflow import Registry, Workflow
 
 pytestmark = pytest.mark.usefixtures("both_runners")
 
@@ -990,3 +991,36 @@ def test_a_corrupt_row_reaches_the_caller_and_nothing_is_written(
     with pytest.raises(StoreError, match="status 'running' is none of active"):
         desk.tick(fired)
     assert desk.store.calls == ["retrieve"]
+
+
+# ---- T4: messages to others
+
+
+def sends(*, required: bool) -> Workflow[None, str]:
+    @workflow(name="w")
+    async def w(step: AsyncStep) -> str:
+        def body(attempt: Attempt) -> str:
+            attempt.send_event(w, "nobody", "go", required=required)
+            return "sent"
+
+        try:
+            return await step.do("send", body)
+        except StepFailedError as error:
+            return error.failure.type
+
+    return w
+
+
+def test_t4_a_message_to_nobody_is_in_the_report_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk.of(sends(required=False))
+    report = desk.tick()
+    assert desk.instance.output == '"sent"'
+    assert {type(each) for each in report.undelivered} == {AddEvent, AddHook}
+    assert "w#1 sent event 'go' to 'w#nobody', which does not exist" in caplog.text
+
+
+def test_t4_a_required_message_to_nobody_fails_the_step_and_is_no_conflict() -> None:
+    desk = Desk.of(sends(required=True))
+    report = desk.tick()
+    assert desk.instance.output == '"wfcore.errors.caller.InstanceNotFoundError"'
+    assert (report.conflicts, report.undelivered) == (0, ())
