@@ -1,8 +1,8 @@
-"""``python -m bench``: two tables of ratios, each between two things that were measured in turns within one run."""
+"""``python -m bench``: tables of ratios, each between two things that were measured in turns within one run."""
 
 import argparse
 
-from bench import breakdown, replay, ticks
+from bench import breakdown, colours, replay, ticks
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
         return
     print(replay.measure(quick=arguments.quick))
     print(ticks.measure(quick=arguments.quick))
+    print(colours.measure(quick=arguments.quick))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_the_quick_benchmark_prints_both_tables() -> None:
+def test_the_quick_benchmark_prints_its_tables() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--quick"], cwd=ROOT, check=True, capture_output=True, text=True
     )
@@ -15,3 +15,5 @@ def test_the_quick_benchmark_prints_both_tables() -> None:
     assert 16 == len(rows)
     rows = [line for line in done.stdout.splitlines() if line.endswith(tuple("0123456789")) and "wake-up" in line]
     assert 2 == len(rows)
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("asyncio, ", "blocking "))]
+    assert 4 == len(rows)

@@ -49,6 +49,12 @@ class Loop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._machine.seconds
 
+    async def shutdown_default_executor(self, *_timeout: float) -> None:
+        """Without a limit: by the machine's time it would be over at once."""
+        executor = getattr(self, "_default_executor", None)
+        if executor is not None:
+            executor.shutdown(wait=True)
+
 
 def in_loop(coroutine: Coroutine[Any, Any, T], machine: Machine | None = None) -> T:
     """Run a coroutine as a host's main task; it must leave no task behind."""

@@ -150,7 +150,7 @@ class Dispatcher:
 
     def _work(self, *, until_idle: bool) -> None:
         unlisten = listen(self._store, self.notify)
-        pool = Pool(self._concurrency)
+        pool = Pool("wfcore-tick", self._concurrency)
         try:
             at_once(self._roster.work(self._feed, partial(self._start, pool), until_idle=until_idle))
         except BaseException:

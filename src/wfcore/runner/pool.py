@@ -1,4 +1,4 @@
-"""Threads that do a dispatcher's work. Daemons: a body that never ends must not keep the process from ending."""
+"""Threads that do a runner's work. Daemons: a body that never ends must not keep the process from ending."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ from typing import final
 
 @final
 class Pool:
-    """At most ``size`` threads, started when they are needed and used again. One thread may call its methods."""
+    """Threads, started when none is free and used again; at most ``size`` of them, if that is given."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, name: str, size: int | None = None) -> None:
+        self._name = name
         self._size = size
+        self._lock = threading.Lock()
         self._started = 0
+        self._free = 0  # less those that a waiting task will take
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def submit(self, task: Callable[[], None]) -> None:
         """Run the task, which raises nothing, in one of the threads."""
+        with self._lock:
+            begins = self._free <= 0 and self._started != self._size
+            if begins:
+                self._started += 1
+            else:
+                self._free -= 1
         self._tasks.put(task)
-        if self._started < self._size:
-            self._started += 1
-            threading.Thread(target=self._work, name=f"wfcore-tick-{self._started}", daemon=True).start()
+        if begins:
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
 
     def close(self) -> None:
         """Let the threads end after what they do now."""
@@ -32,3 +40,5 @@ class Pool:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task()
+            with self._lock:
+                self._free += 1

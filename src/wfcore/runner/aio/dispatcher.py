@@ -16,8 +16,9 @@ from wfcore.model import FiredHook
 from wfcore.planner import RECOVER_AFTER
 from wfcore.ports import AsyncHookFeed, AsyncStore, Codec
 from wfcore.runner.aio.doors import AsyncDoors
+from wfcore.runner.aio.threads import Threads
 from wfcore.runner.aio.tick import run_tick_async
-from wfcore.runner.aio.waiting import LoopSignal, begun, settled
+from wfcore.runner.aio.waiting import LoopSignal, settled
 from wfcore.runner.arguments import check_colour, check_registry, check_settings, check_store
 from wfcore.runner.doors import listen
 from wfcore.runner.notices import OnTerminal, TerminalNotice, announced
@@ -191,6 +192,10 @@ class AsyncDispatcher:
 
 
 async def _called(on_terminal: OnTerminal, notice: TerminalNotice) -> None:
-    answer = await begun(on_terminal, notice)
-    if inspect.isawaitable(answer):
-        await answer
+    threads = Threads()
+    try:
+        answer = await threads.call(on_terminal, notice)
+        if inspect.isawaitable(answer):
+            await answer
+    finally:
+        threads.close()

@@ -19,7 +19,8 @@ from typing import Any, Self, TypeAlias, final
 import attrs
 
 from wfcore.planner import Bodies, Done, Dropped, Elapsed, Raised, Returned, Settled, StepCall
-from wfcore.runner.aio.waiting import LoopSignal, begun, let_go
+from wfcore.runner.aio.threads import Threads
+from wfcore.runner.aio.waiting import LoopSignal, let_go
 from wfcore.runner.runtime import REAL, Runtime
 
 Noted: TypeAlias = Callable[[Done, timedelta], None]
@@ -64,9 +65,13 @@ class Flights:
     Args:
         runtime: time.
         noted: told of every body whose result is handed out.
+
+    Attributes:
+        threads: where plain bodies run.
     """
 
     def __init__(self, runtime: Runtime = REAL, noted: Noted | None = None) -> None:
+        self.threads = Threads()
         self._runtime = runtime
         self._noted = noted
         self._retrieved_at = runtime.monotonic()
@@ -80,9 +85,12 @@ class Flights:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await let_go(*(flight.task for flight in self._flights.values() if flight.task is not None))
-        self._flights.clear()
-        self._landed.clear()
+        self.threads.close()
+        try:
+            await let_go(*(flight.task for flight in self._flights.values() if flight.task is not None))
+        finally:
+            self._flights.clear()
+            self._landed.clear()
 
     @property
     def calls(self) -> tuple[StepCall, ...]:
@@ -134,7 +142,7 @@ class Flights:
 
     def _start(self, call: StepCall) -> None:
         flight = self._flights[call] = _Flight(call, self._runtime.monotonic())
-        flight.task = asyncio.create_task(_fly(flight), name=f"wfcore {call.key}")
+        flight.task = asyncio.create_task(_fly(flight, self.threads), name=f"wfcore {call.key}")
         flight.task.add_done_callback(partial(self._has_landed, flight))
 
     def _has_landed(self, flight: _Flight, _task: object) -> None:
@@ -157,9 +165,9 @@ class Flights:
         return done
 
 
-async def _fly(flight: _Flight) -> _Outcome:
+async def _fly(flight: _Flight, threads: Threads) -> _Outcome:
     try:
-        return Returned(await _called(flight))
+        return Returned(await _called(flight, threads))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -173,8 +181,8 @@ async def _fly(flight: _Flight) -> _Outcome:
         return _Left(error)
 
 
-async def _called(flight: _Flight) -> Any:
-    value = await begun(flight.call.body, flight.call.attempt)
+async def _called(flight: _Flight, threads: Threads) -> Any:
+    value = await threads.call(flight.call.body, flight.call.attempt)
     flight.in_thread = False
     if not inspect.isawaitable(value):
         return value

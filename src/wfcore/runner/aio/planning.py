@@ -18,7 +18,7 @@ from wfcore.planner import RECOVER_AFTER, Bodies, Commit, Continue, Done, Known,
 from wfcore.planner.ends import Answer
 from wfcore.ports import Codec
 from wfcore.runner.aio.flights import Flights
-from wfcore.runner.aio.waiting import begun_in_thread
+from wfcore.runner.aio.threads import Threads
 from wfcore.runner.errand import Abandoned
 from wfcore.runner.guard import WORKFLOW_CODE
 from wfcore.workflow import Registry
@@ -144,13 +144,13 @@ class _Window:
                 question.answer.set_exception(Abandoned())
 
 
-async def plan_in_thread(plan: Callable[[Commit], Plan], commit: AsyncCommit) -> Plan:
+async def plan_in_thread(threads: Threads, plan: Callable[[Commit], Plan], commit: AsyncCommit) -> Plan:
     """Plan in a thread, with the bodies of a ``def`` workflow (rule R5), and commit on the event loop.
 
     A task that is cancelled leaves the thread behind, and the thread commits nothing any more.
     """
     window = _Window()
-    work = begun_in_thread(partial(plan, window.ask))
+    work = threads.begin(partial(plan, window.ask))
     work.add_done_callback(lambda _: window.questions.put_nowait(None))
     question = None
     try:

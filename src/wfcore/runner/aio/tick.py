@@ -66,7 +66,7 @@ class _Run(Run):
             await self.flights.discard()
         errand, memory = self.errand, self.memory
         if not self._awaits(snapshot):
-            return await plan_in_thread(partial(self.plan_here, snapshot), self.commit)
+            return await plan_in_thread(self.flights.threads, partial(self.plan_here, snapshot), self.commit)
         return await plan_tick_async(
             snapshot,
             errand.fired,

@@ -1,10 +1,8 @@
-"""Waiting under asyncio: for what must not be left in the middle, for threads, for news from them, for time."""
+"""Waiting under asyncio: for what must not be left in the middle, for news from other threads, for time."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -13,7 +11,6 @@ from typing import Any, TypeVar, final
 
 from wfcore.runner.runtime import Runtime
 
-A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -46,62 +43,20 @@ async def let_go(*tasks: asyncio.Future[Any]) -> None:
 async def settled(*tasks: asyncio.Future[Any]) -> asyncio.CancelledError | None:
     """Wait until tasks have ended; the cancellation of the waiting task that came meanwhile, if one did."""
     cancelled = None
-    while not all(task.done() for task in tasks):
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError as error:
-            cancelled = error
+    for task in tasks:
+        while not task.done():
+            ended = asyncio.get_running_loop().create_future()
+            task.add_done_callback(partial(_tell, ended))
+            try:
+                await ended
+            except asyncio.CancelledError as error:
+                cancelled = error
     return cancelled
 
 
-async def begun(function: Callable[[A], Any], argument: A) -> Any:
-    """Call a function of a user's (rule R5): an ``async def`` on the event loop, anything else in a thread.
-
-    Returns:
-        What it returned. That may be an awaitable: it is to be awaited here, on the loop.
-    """
-    if inspect.iscoroutinefunction(function):
-        return function(argument)
-    return await in_thread(partial(function, argument))
-
-
-async def in_thread(function: Callable[[], T]) -> T:
-    """Call a function in a thread of its own, with the caller's context variables.
-
-    A caller that is cancelled leaves the thread behind: nothing can interrupt it. It is a daemon, so that it does not
-    keep the process from ending either, as one of the event loop's own executor would.
-    """
-    return await begun_in_thread(function)
-
-
-def begun_in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
-    """Call a function as :func:`in_thread`; what comes of it."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    call = partial(contextvars.copy_context().run, function)
-    threading.Thread(target=_call, args=(call, loop, future), name="wfcore-body", daemon=True).start()
-    return future
-
-
-def _call(call: Callable[[], T], loop: asyncio.AbstractEventLoop, future: asyncio.Future[T]) -> None:
-    try:
-        answer: Callable[[], None] = partial(_answer, future, call())
-    except BaseException as error:
-        answer = partial(_fail, future, error)
-    try:
-        loop.call_soon_threadsafe(answer)
-    except RuntimeError:  # the loop is closed, and nobody waits any more
-        return
-
-
-def _answer(future: asyncio.Future[T], value: T) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _tell(ended: asyncio.Future[None], _task: object) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 @final
@@ -137,7 +92,7 @@ class LoopSignal:
                 return True
         woken, token = asyncio.Event(), object()
         with self._lock:
-            self._wakers[token] = partial(asyncio.get_running_loop().call_soon_threadsafe, woken.set)
+            self._wakers[token] = partial(_wake, asyncio.get_running_loop(), woken)
         time = None if seconds is None else asyncio.ensure_future(_pass(self._runtime.sleep(seconds), woken))
         try:
             while True:
@@ -153,6 +108,13 @@ class LoopSignal:
                 del self._wakers[token]
             if time is not None:
                 await let_go(time)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> None:
+    if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises, and this is called by any thread
+        woken.set()
+    else:
+        loop.call_soon_threadsafe(woken.set)
 
 
 async def _pass(time: Awaitable[None], woken: asyncio.Event) -> None:
