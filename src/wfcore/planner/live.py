@@ -92,7 +92,7 @@ class Live:
         call = self._carried.flight(request)
         if call is None:
             return False
-        self._agenda.flying[request.key] = request
+        self._agenda.flies_on(request)
         if call.event is not None:
             self._draft.mailbox.reserve(call.event)
         return True
@@ -116,8 +116,7 @@ class Live:
             request, done = self._results.pop(0)
             if not request.branch.closed:
                 return self._settle_body(request, done)
-        draft = self._draft
-        while due := first_due(self._agenda.waits.values(), draft.mailbox.offered, draft.now):
+        while due := self._first_due():
             request, record, event = due
             if event is None or not self._takes(request, event):
                 return self._settle_wait(request, record, event)
@@ -126,16 +125,15 @@ class Live:
     def _run(self) -> Asking:
         """Start what may start, and wait for what comes first; nothing is in flight then: the tick ends."""
         self._agenda.retry_due(self._draft.now)
-        startable = self._agenda.startable()
-        if not startable and not self._agenda.flying:
+        ready = self._agenda.startable(None if self._manner.concurrent else 1)
+        if not ready and not self._agenda.flying:
             return Parked()
-        ready = startable if self._manner.concurrent else startable[:1]
         calls = [self._call(request) for request in ready]
         starts = [index for index, request in enumerate(ready) if self._must_commit_start(request)]
         if starts:
             for index in starts:
                 self._put(ready[index], self._interpreter.start(ready[index], self._draft.stamp()))
-            end = yield from self._checkpoint(others=len(startable) > len(starts))
+            end = yield from self._checkpoint(others=self._agenda.ready_count > len(starts))
             if end is not None:
                 return end
         for index, request in enumerate(ready):
@@ -213,7 +211,7 @@ class Live:
         if not isinstance(request.spec, Do):
             if record is None:
                 self._put(request, self._interpreter.open(request, self._draft.stamp()))
-            self._agenda.wait(request)
+            self._agenda.waits.add(request)
         elif record is None or record.status != "started":
             self._agenda.may_run(request, at=record.next_retry_at if record else None, now=self._draft.now)
         elif (done := self._carried.result(request)) is not None:
@@ -221,17 +219,21 @@ class Live:
         elif self._carried.is_mine(request):
             self._agenda.may_run(request, at=None, now=self._draft.now)
         else:
-            self._agenda.wait(request)
+            self._agenda.waits.add(request)
 
     def _put(self, request: Request, record: StepRecord, effects: tuple[Mutation, ...] = ()) -> None:
         request.record = record
         self._draft.put(record, effects=effects, logs=request.take_logs())
 
+    def _first_due(self) -> tuple[Request, StepRecord, Event | None] | None:
+        offered = self._draft.mailbox.offered
+        return first_due(self._agenda.waits.candidates(offered), offered, self._draft.now)
+
     def _settle_wait(self, request: Request, record: StepRecord, event: Event | None) -> StepRecord | None:
         settled = self._interpreter.settle_due(request, record, event, self._draft.stamp())
         if event is not None:
             self._consume(event, request)
-        self._agenda.answered(request)
+        self._agenda.waits.discard(request)
         return self._settled(request, settled)
 
     def _takes(self, request: Request, event: Event) -> bool:
@@ -244,7 +246,7 @@ class Live:
             return False
         self._taking[request.key] = event, received
         self._draft.mailbox.reserve(event)
-        self._agenda.next_first(request)
+        self._agenda.take_event(request)
         return True
 
     def _consume(self, event: Event, request: Request) -> None:

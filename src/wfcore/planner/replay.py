@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from wfcore.errors import CodecError, CorruptRecordError, SwallowedSuspensionError, WorkflowError
 from wfcore.keys import SegmentKind
 from wfcore.model import StepRecord
-from wfcore.planner.agenda import Agenda, mark_begun
+from wfcore.planner.agenda import Agenda
 from wfcore.planner.branches import Branches
 from wfcore.planner.calls import Raised, Returned
 from wfcore.planner.ends import Abort, End, Fault, Loop, Parked, Stopped
@@ -289,5 +289,5 @@ class Replay:
         branch.answer = self.interpreter.answer(request, record)
         branch.clock = record.settled_at or branch.clock
         if branch.group is not None and record.kind == "do":
-            mark_begun(branch)
+            branch.mark_begun()
         self._runnable.append(branch)

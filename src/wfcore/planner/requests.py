@@ -86,12 +86,14 @@ class Branch:
         logs: lines that were logged since its last request.
         closed: whether its group was decided without it (rules P4, P5).
         has_run: whether a body of it, or of a branch below it, has run.
+        bounds: it and the branches around it, outermost first, that are branches of maps with bounded concurrency.
     """
 
     __slots__ = (
         "answer",
         "asked",
         "begin",
+        "bounds",
         "clock",
         "closed",
         "coroutine",
@@ -120,6 +122,16 @@ class Branch:
         self.logs: list[LogLine] = []
         self.closed = False
         self.has_run = False
+        self.bounds: tuple[Branch, ...] = group.request.branch.bounds if group is not None else ()
+        if group is not None and group.fan.max_concurrency is not None:
+            self.bounds = (*self.bounds, self)
+
+    def mark_begun(self) -> None:
+        """A body of the branch has run: under a map it goes before branches that have not begun."""
+        around: Branch | None = self
+        while around is not None and not around.has_run:
+            around.has_run = True
+            around = around.group.request.branch if around.group else None
 
 
 class Group:
