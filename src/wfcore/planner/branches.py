@@ -10,7 +10,7 @@ from wfcore.planner.calls import Raised, Returned
 from wfcore.planner.groups import Fan, check_items, decide_group, join
 from wfcore.planner.history import History
 from wfcore.planner.live import Live
-from wfcore.planner.requests import Branch, Group, Request, close_code
+from wfcore.planner.requests import Branch, Group, Request, close_code, with_those_below
 from wfcore.planner.steps.decision import Raise, Return
 
 
@@ -100,16 +100,16 @@ class Branches:
 
     def _close(self, branch: Branch, decided: Group) -> None:
         """Let go of a branch whose group was decided without it (rules P4, P5), and of those below it."""
-        branch.closed = True
-        for each in branch.inner.branches if branch.inner else ():
-            if not each.closed:
-                self._close(each, decided)
-        request = branch.asked
-        if request is not None and request.key in self._agenda.open:
-            if not self._live.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
-                decided.request.branch.logs.extend(request.take_logs())
-            elif not decided.fan.races:
-                self._agenda.draining.add(request.key)
-        for key in [key for key, each in self.unawaited.items() if each.branch is branch]:
-            del self.unawaited[key]
-        close_code(branch)
+        closing = [each for each in with_those_below(branch) if not each.closed]
+        for each in closing:
+            each.closed = True
+        for each in closing:
+            request = each.asked
+            if request is not None and request.key in self._agenda.open:
+                if not self._live.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
+                    decided.request.branch.logs.extend(request.take_logs())
+                elif not decided.fan.races:
+                    self._agenda.draining.add(request.key)
+            for key in [key for key, made in self.unawaited.items() if made.branch is each]:
+                del self.unawaited[key]
+            close_code(each)

@@ -28,7 +28,7 @@ from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
 from wfcore.planner.live import Live
 from wfcore.planner.refusals import as_coroutine, check_end, check_next_run, misplaced, not_a_step
-from wfcore.planner.requests import Branch, ContinueWith, Patch, Request, Scope, Spec, Unwind, close_code
+from wfcore.planner.requests import Branch, ContinueWith, Patch, Request, Scope, Spec, Unwind, close_all
 from wfcore.planner.steps.decision import Raise
 
 Drive: TypeAlias = Callable[[Loop], None]
@@ -213,14 +213,14 @@ class Replay:
     def close(self) -> None:
         """Let go of code that has not ended; its ``finally`` blocks can schedule nothing (rule D7)."""
         self.end = self.end or Stopped()
-        close_code(self.root)
+        close_all(self.root)
         self._over = True
 
     def _advance(self, branch: Branch) -> None:
         self._current = branch
         try:
             if branch.coroutine is None and branch.begin is not None:
-                branch.coroutine = as_coroutine(branch.begin(branch))
+                branch.coroutine = as_coroutine(branch, branch.begin(branch))
             if isinstance(branch.answer, Raise):
                 asked = branch.coroutine.throw(branch.answer.error)  # type: ignore[union-attr] # it has begun
             else:

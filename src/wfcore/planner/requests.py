@@ -126,6 +126,11 @@ class Branch:
         if group is not None and group.fan.max_concurrency is not None:
             self.bounds = (*self.bounds, self)
 
+    @property
+    def path(self) -> str:
+        """What the keys of its steps begin with."""
+        return f"{self.group.request.key}[{self.group.fan.labels[self.order[-1]]}]" if self.group else ""
+
     def mark_begun(self) -> None:
         """A body of the branch has run: under a map it goes before branches that have not begun."""
         around: Branch | None = self
@@ -234,10 +239,24 @@ class Request(Coroutine[Any, Any, Any]):
         )
 
 
-def close_code(branch: Branch) -> None:
-    """Let go of the code of a branch, and of those below it; what its ``finally`` blocks await is not asked for."""
-    for each in branch.inner.branches if branch.inner else ():
+def with_those_below(branch: Branch) -> list[Branch]:
+    """The branch and the branches of the groups that are under way below it: those first, the branch last."""
+    found, left = [], [branch]
+    while left:
+        found.append(left.pop())
+        inner = found[-1].inner
+        left.extend(inner.branches if inner else ())
+    return found[::-1]
+
+
+def close_all(branch: Branch) -> None:
+    """Let go of the code of a branch and of those below it."""
+    for each in with_those_below(branch):
         close_code(each)
+
+
+def close_code(branch: Branch) -> None:
+    """Let go of the code of a branch; what its ``finally`` blocks await is not asked for."""
     coroutine = branch.coroutine
     if isinstance(coroutine, Request):
         coroutine.close()
