@@ -246,7 +246,10 @@ class AsyncStep(Awaiting):
             on_error: ``"raise"`` as :meth:`gather` does, or ``"collect"``: wait for all, and give for each item
                 ``Returned(value)`` or ``Raised(error)``.
         """
-        found = list(items)
+        found = self._items(name, items)
+        self._require_branch(name, fn, ("step", "item"))
+        if key is not None and not callable(key):
+            raise self._refused(name, f"key={key!r}", "pass a function that names an item")
         if not _is_count(max_concurrency):
             raise self._refused(name, f"max_concurrency={max_concurrency!r}", "pass an int of at least 1")
         if on_error not in ("raise", "collect"):
@@ -272,11 +275,8 @@ class AsyncStep(Awaiting):
 
 def _begin(replay: Replay, function: Callable[[AsyncStep], Any], branch: Branch) -> Any:
     """Call the function of a branch with a step of its own."""
-    group = branch.group
-    assert group is not None  # noqa: S101 - only branches of groups begin
-    request = group.request
-    label = group.fan.labels[branch.order[-1]]
-    return function(AsyncStep(replay, branch, Scope(f"{request.key}[{label}]", request.scope.depth + 1)))
+    depth = branch.group.request.scope.depth if branch.group else 0
+    return function(AsyncStep(replay, branch, Scope(branch.path, depth + 1)))
 
 
 def _with_item(fn: Callable[[AsyncStep, Any], Any], item: Any, step: AsyncStep) -> Any:

@@ -13,6 +13,7 @@ from wfcore.errors import CodecError, StepNameError
 from wfcore.keys import check_name
 from wfcore.model import Payload
 from wfcore.planner.attempt import Attempt
+from wfcore.planner.bodies import misfit
 from wfcore.planner.handles import Handle
 from wfcore.retry import Retry
 from wfcore.workflow import EventType, Received
@@ -177,23 +178,40 @@ class Awaiting(Handle):
             labels = self._labels(name, branches[0])
             branches = tuple(branches[0].values())
         for each in branches:
-            if not callable(each):
-                advice = "pass functions that take a step of their own: 'async def branch(step)'"
-                raise self._refused(name, f"branch {each!r}", advice)
+            self._require_branch(name, each, ("step",))
         return labels, branches
+
+    def _require_branch(self, name: str, function: Any, arguments: tuple[str, ...]) -> None:
+        """Refuse a branch that cannot be called, with the step and perhaps an item."""
+        named = ", ".join(arguments)
+        if not callable(function):
+            advice = f"pass a function that takes a step of its own: 'async def branch({named})'"
+            raise self._refused(name, f"branch {function!r}", advice)
+        if (signature := misfit(function, arguments)) is not None:
+            advice = f"a branch is called with ({named}): bind other arguments with functools.partial"
+            raise self._refused(name, f"branch {function!r}, which takes {signature},", advice)
 
     def _labels(self, name: str, labels: Iterable[str]) -> tuple[str, ...]:
         found = tuple(labels)
         for label in found:
+            if not isinstance(label, str):
+                raise self._refused(name, f"key {label!r} of a branch", "name each branch by a str")
             try:
                 check_name(label, "branch name")
             except StepNameError as error:
                 self._replay.require_current(self._branch, name)
                 raise self._replay.fault(error) from None
-        if len({*found}) < len(found):
-            twice = next(label for index, label in enumerate(found) if label in found[:index])
-            raise self._refused(name, f"key {twice!r} of two branches", "give each branch a key of its own")
+        seen: set[str] = set()
+        for label in found:
+            if label in seen:
+                raise self._refused(name, f"key {label!r} of two branches", "give each branch a key of its own")
+            seen.add(label)
         return found
+
+    def _items(self, name: str, items: Any) -> list[Any]:
+        if not isinstance(items, Iterable) and not hasattr(items, "__getitem__"):
+            raise self._refused(name, f"items={items!r}", "pass a list, or something else that can be iterated over")
+        return [*items]
 
     def _digest(self, name: str, items: list[Any], fn: Any) -> Payload:
         try:

@@ -57,21 +57,28 @@ def check_arity(step_key: str, body: Any, arguments: tuple[str, ...] = ("attempt
     if not callable(body):
         taken = " and ".join(f"the {each}" for each in arguments)
         raise StepBodyError(step_key, f"the body {body!r} is not callable", f"pass a function that takes {taken}")
-    if len(arguments) == 1 and _plainly_takes_one(body):
-        return
-    try:
-        signature = inspect.signature(body)
-    except (TypeError, ValueError):
-        return  # a builtin without a signature: calling it will tell
-    try:
-        signature.bind(*arguments)
-    except TypeError:
+    if (signature := misfit(body, arguments)) is not None:
         wanted = "one argument, the attempt" if len(arguments) == 1 else f"({named})"
         raise StepBodyError(
             step_key,
             f"a body is called with exactly {wanted}; this one takes {signature}",
             f"write 'lambda {named}: ...' or 'def body({named}): ...'; bind other arguments with functools.partial",
-        ) from None
+        )
+
+
+def misfit(function: Any, arguments: tuple[str, ...]) -> inspect.Signature | None:
+    """The signature of a function that cannot be called with exactly these arguments, ``None`` if it can be."""
+    if len(arguments) == 1 and _plainly_takes_one(function):
+        return None
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None  # a builtin without a signature: calling it will tell
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return signature
+    return None
 
 
 def item_type(function: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:

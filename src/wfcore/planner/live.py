@@ -58,14 +58,7 @@ class Live:
         is_over: tells whether the tick has ended: it may do so while bodies run, if one of them uses a step.
     """
 
-    def __init__(
-        self,
-        draft: Draft,
-        agenda: Agenda,
-        interpreter: Interpreter,
-        manner: Manner,
-        known: Known,
-    ) -> None:
+    def __init__(self, draft: Draft, agenda: Agenda, interpreter: Interpreter, manner: Manner, known: Known) -> None:
         self._draft = draft
         self._agenda = agenda
         self._interpreter = interpreter

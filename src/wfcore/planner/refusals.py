@@ -71,7 +71,7 @@ def awaitable_refused(step_key: str, value: Any) -> StepBodyError:
     )
 
 
-def as_coroutine(made: Any) -> Coroutine[Any, Any, Any]:
+def as_coroutine(branch: Branch, made: Any) -> Coroutine[Any, Any, Any]:
     """What the function of a branch gave, as something that can be advanced.
 
     Raises:
@@ -82,8 +82,8 @@ def as_coroutine(made: Any) -> Coroutine[Any, Any, Any]:
     if isinstance(made, Awaitable):
         return _awaited(made)
     raise StepUsageError(
-        "branch",
-        f"its function gave {type(made).__qualname__}, which cannot be awaited",
+        branch.path,
+        f"the function of the branch gave {type(made).__qualname__}, which cannot be awaited",
         "use an 'async def' that takes the branch's step, or return one of its steps",
     )
 
@@ -102,6 +102,8 @@ def not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError
         )
     what = "a bare suspension" if asked is None else f"a {type(asked).__qualname__}"
     inner: Any = branch.coroutine
+    if inspect.iscoroutine(inner) and inner.cr_code is _awaited.__code__:  # this is no place in the author's code
+        inner = inner.cr_await
     if not inspect.iscoroutine(inner):
         return ForeignAwaitError(what, None, None)
     while inspect.iscoroutine(inner.cr_await):
