@@ -27,6 +27,7 @@ class Agenda:
         late: by key, those of closed branches that history, or a body in flight, still settles.
         asked: those that history does not settle and that are not sorted yet.
         waits: the open waits, and the starts of at-most-once bodies that others have made.
+        first: by key, those whose body takes an event and is to be started before all others (rule W9).
         flying: by key, those whose body is in flight.
         unwanted: keys of bodies in flight that may be cancelled.
         draining: keys of late requests that settle before anything else: a group has failed and waits for them (P4).
@@ -37,10 +38,10 @@ class Agenda:
         self.late: dict[str, Request] = {}
         self.asked: list[Request] = []
         self.waits = Waits()
+        self.first: OrderedDict[str, Request] = OrderedDict()
         self.flying: dict[str, Request] = {}
         self.unwanted: set[str] = set()
         self.draining: set[str] = set()
-        self._taking: OrderedDict[str, Request] = OrderedDict()
         self._ready: OrderedDict[str, Request] = OrderedDict()
         self._retrying = Timers()
         self._places = Places()
@@ -57,7 +58,7 @@ class Agenda:
     def take_event(self, request: Request) -> None:
         """Its body goes before all others, and needs no place in a map: it takes an event (rule W9)."""
         self.waits.discard(request)
-        self._taking[request.key] = request
+        self.first[request.key] = request
 
     def retry_due(self, now: datetime) -> None:
         """Take up those whose next attempt is due."""
@@ -70,16 +71,16 @@ class Agenda:
         """Those whose body may start now, the first that was asked for first; not all need be taken."""
         for request in self._places.admit():
             self._ready[request.key] = request
-        return tuple(islice(chain(self._taking.values(), self._ready.values()), most))
+        return tuple(islice(chain(self.first.values(), self._ready.values()), most))
 
     @property
     def ready_count(self) -> int:
         """How many bodies may start now."""
-        return len(self._taking) + len(self._ready)
+        return len(self.first) + len(self._ready)
 
     def start(self, request: Request) -> None:
         """Its body is in flight."""
-        self._taking.pop(request.key, None)
+        self.first.pop(request.key, None)
         self._ready.pop(request.key, None)
         self.flying[request.key] = request
         request.branch.mark_begun()
@@ -99,7 +100,7 @@ class Agenda:
     def drop(self, request: Request, *, settles: bool, unwanted: bool) -> None:
         """Its branch is closed; ``settles``: history, or a body in flight, settles it all the same."""
         key = request.key
-        for table in (self.open, self._taking, self._ready):
+        for table in (self.open, self.first, self._ready):
             table.pop(key, None)
         self.waits.discard(request)
         self._retrying.discard(key)

@@ -155,7 +155,7 @@ class Draft:
         self.waiting = {}
 
     def _freeze(self, status: InstanceStatus, outcome: Outcome, hook: Hook | None, **fields: object) -> Plan:
-        _require_progress(status, hook, self.waiting, self.mailbox.offered, self.now)
+        _require_progress(status, hook, self.waiting, self.mailbox.pending, self.now)
         hooks: list[Mutation] = [PutHook(hook)] if hook else []
         hooks.extend(each for each in handled(self._hooks) if hook is None or each.id != hook.id)
         mutations = (*(each for step in self._steps.values() for each in step), *self.mailbox.taken, *hooks)

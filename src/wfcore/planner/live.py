@@ -94,6 +94,8 @@ class Live:
         """Its branch is closed, its record cancelled. Whether it settles all the same: recorded, or in flight."""
         settles = self.is_flying(request) or (request.record is not None and request.record.sequence is not None)
         self._agenda.drop(request, settles=settles, unwanted=unwanted)
+        if not settles and request.key in self._taking:  # by a body that is not started any more
+            self._draft.mailbox.release(self._taking.pop(request.key)[0])
         if request.record is not None and is_waiting(request.record):
             self._closed.append(request)
         return settles
@@ -111,12 +113,18 @@ class Live:
                 return self._settle_body(request, done)
         while due := self._first_due():
             request, record, event = due
-            if event is None or not self._takes(request, event):
-                return self._settle_wait(request, record, event)
+            if event is not None and self._takes(request, event):
+                continue
+            if self._agenda.first:  # bodies that take what came before
+                return (yield from self._run(is_due=True))
+            return self._settle_wait(request, record, event)
         return (yield from self._run())
 
-    def _run(self) -> Asking:
-        """Start what may start, and wait for what comes first; nothing is in flight then: the tick ends."""
+    def _run(self, *, is_due: bool = False) -> Asking:
+        """Start what may start, and wait for what comes first; nothing is in flight then: the tick ends.
+
+        ``is_due``: something is due, and is looked at again as soon as the bodies have started.
+        """
         self._agenda.retry_due(self._draft.now)
         ready = self._agenda.startable(None if self._manner.concurrent else 1)
         if not ready and not self._agenda.flying:
@@ -133,7 +141,7 @@ class Live:
             if (start := started_by(request)) is not None:
                 calls[index] = attrs.evolve(calls[index], started_by=start)
             self._agenda.start(request)
-        deadline = self._agenda.next_deadline()
+        deadline = self._draft.now if is_due else self._agenda.next_deadline()
         until = None if deadline is None else max(timedelta(0), deadline - self._draft.base)
         return (yield from self._take(Bodies(tuple(calls), frozenset(self._agenda.unwanted), until)))
 

@@ -16,29 +16,30 @@ class Mailbox:
         events: all that are pending, in order of arrival.
 
     Attributes:
+        pending: those that no wait has taken.
         offered: those that a wait may take now.
         taken: the mutations that consume those that were taken since the last plan.
     """
 
     def __init__(self, events: tuple[Event, ...]) -> None:
-        self._pending = tuple(event for event in events if event.actor == "user")
+        self.pending = tuple(event for event in events if event.actor == "user")
         self._reserved: frozenset[str] = frozenset()
-        self.offered = self._pending
+        self.offered = self.pending
         self.taken: list[PutEvent] = []
 
     def reserve(self, event: Event) -> None:
         """Offer it to nobody: a body decides whether it is taken."""
-        self._offer(self._pending, self._reserved | {event.id})
+        self._offer(self.pending, self._reserved | {event.id})
 
     def release(self, event: Event) -> None:
         """Offer a reserved event again, in its place."""
-        self._offer(self._pending, self._reserved - {event.id})
+        self._offer(self.pending, self._reserved - {event.id})
 
     def consume(self, event: Event, step_key: str, run_number: int, now: datetime) -> None:
         """A wait takes it."""
-        self._offer(tuple(each for each in self._pending if each.id != event.id), self._reserved - {event.id})
+        self._offer(tuple(each for each in self.pending if each.id != event.id), self._reserved - {event.id})
         self.taken.append(consumed(event, step_key, run_number, now))
 
     def _offer(self, pending: tuple[Event, ...], reserved: frozenset[str]) -> None:
-        self._pending, self._reserved = pending, reserved
+        self.pending, self._reserved = pending, reserved
         self.offered = tuple(each for each in pending if each.id not in reserved)
