@@ -15,7 +15,7 @@ from wfcore.evolve import NOTHING, Rows, World, evolve
 from wfcore.keys import build_ref, is_terminal_notice, parse_ref, timer_id
 from wfcore.model import Event, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.plan import Conflict, Plan
-from wfcore.planner import Commit, Perform, call_body, plan_create, plan_send_event, plan_tick
+from wfcore.planner import Commit, Done, Perform, call_body, plan_create, plan_send_event, plan_tick
 from wfcore.ports import Codec
 from wfcore.workflow import EventType, Registry, Workflow
 
@@ -139,6 +139,8 @@ class Lab:
         perform: Perform = call_body,
         commit: Commit | None = None,
         mine: frozenset[str] = frozenset(),
+        held: tuple[Done, ...] = (),
+        absent: frozenset[str] = frozenset(),
     ) -> Plan:
         """Plan a tick of the instance as it is now; nothing is applied."""
         return plan_tick(
@@ -147,6 +149,8 @@ class Lab:
             self.registry,
             execution_id=self.next_id("tick"),
             mine=mine,
+            held=held,
+            absent=absent,
             perform=perform,
             commit=commit,
             codec=self.codec,

@@ -13,8 +13,8 @@ import attrs
 
 from wfcore.failure import Failure
 from wfcore.model import TERMINAL, Event, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord
-from wfcore.outcome import Checkpointed, Completed, Continued, Errored, Ignored, Outcome, Stuck, Suspended
-from wfcore.plan import AddHook, Exists, LogLine, Mutation, Plan, PutHook, PutInstance, PutStep
+from wfcore.outcome import Checkpointed, Completed, Continued, Errored, Ignored, Outcome, Paused, Stuck, Suspended
+from wfcore.plan import AddHook, AddInstance, Exists, LogLine, Mutation, Plan, PutHook, PutInstance, PutStep
 from wfcore.planner.changes import change, handled, terminal_notice, timer
 from wfcore.planner.gate import last_sequence, stored_timer, waiting
 from wfcore.planner.mailbox import Mailbox
@@ -137,9 +137,13 @@ class Draft:
             started_at=None,
         )
 
-    def paused(self, why: str) -> Plan:
-        """The instance is paused; what at-most-once bodies have left is recorded all the same (rule S13)."""
-        return self._freeze("paused", Ignored(why), None)
+    def paused(self, outcome: Paused | Ignored, requests: tuple[Mutation, ...]) -> Plan:
+        """The instance is paused; what at-most-once bodies have left is recorded all the same (rule S13).
+
+        ``requests``: those to pause, as consumed.
+        """
+        plan = self._freeze("paused", outcome, None)
+        return attrs.evolve(plan, mutations=(*plan.mutations, *requests))
 
     def stuck(self, failure: Failure) -> Plan:
         """An error of the author after new work: keep the work, try again later (rule D9)."""

@@ -46,6 +46,11 @@ class Tick:
         starts = {(step.key, step.execution_id) for step in self.snapshot.steps if step.status == "started"}
         return tuple(done for done in self.known.held if (done.call.key, done.call.started_by) in starts)
 
+    @property
+    def has_own_start(self) -> bool:
+        """Whether an at-most-once body is started that only this runner may run, or whose result it holds (S13)."""
+        return any(step.status == "started" and step.execution_id in self.known.mine for step in self.snapshot.steps)
+
 
 def no_instance(tick: Tick) -> Plan:
     """The plan for an instance that does not exist (rule G1)."""
@@ -131,7 +136,7 @@ def _paused(tick: Tick, instance: Instance) -> Plan | None:
 
 
 def _not_due(tick: Tick, instance: Instance) -> Plan | None:
-    if instance.status != "waiting" or tick.results:
+    if instance.status != "waiting" or tick.results or tick.has_own_start:
         return None
     records = waiting(tick.snapshot.steps)
     earliest = earliest_deadline(records)

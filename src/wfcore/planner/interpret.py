@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import attrs
 
-from wfcore.errors import CodecError, CorruptRecordError, NonDeterminismError
+from wfcore.errors import CodecError, CorruptRecordError, InstanceNotFoundError, NonDeterminismError
 from wfcore.failure import Failure
 from wfcore.keys import digest
 from wfcore.model import Event, Instance, Payload, StepRecord
@@ -83,6 +83,8 @@ class Interpreter:
 
     def reopened(self, record: StepRecord, stamp: Stamp) -> StepRecord:
         """A cancelled record whose branch is open again: it waits, with the deadline that it had (rule M7)."""
+        if record.kind == "do" and record.wake_at is not None:  # a start: who has made it stays on record (rule S13)
+            return attrs.evolve(record, status="started", settled_at=None)
         return attrs.evolve(record, status="waiting", settled_at=None, execution_id=stamp.execution_id)
 
     def check(self, request: Request, record: StepRecord) -> None:
@@ -205,6 +207,14 @@ def settle_call(
         return checked(codec, value, call.returns, f"the result of step {call.key!r}")
 
     return settle_do(record, result, call.retry, encode, stamp)
+
+
+def unless_undeliverable(
+    call: StepCall, result: Returned[Any] | Raised, absent: frozenset[str]
+) -> Returned[Any] | Raised:
+    """The result, or the failure that it is if a required event has nobody to go to (rule T4)."""
+    missing = call.attempt.undeliverable(absent) if isinstance(result, Returned) else None
+    return result if missing is None else Raised(InstanceNotFoundError(missing))
 
 
 def _consume(on_consume: Any, received: Received[Any], attempt: Attempt) -> Any:

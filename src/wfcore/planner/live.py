@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from wfcore.errors import CodecError, InstanceNotFoundError
+from wfcore.errors import CodecError
 from wfcore.model import Event, Payload, StepRecord
 from wfcore.plan import Mutation, Plan
 from wfcore.planner.agenda import Agenda
-from wfcore.planner.calls import Raised, Returned, StepCall
+from wfcore.planner.calls import Returned, StepCall
 from wfcore.planner.carried import Carried, Known, started_by
 from wfcore.planner.draft import Draft, cancelled
 from wfcore.planner.ends import (
@@ -33,7 +33,7 @@ from wfcore.planner.ends import (
     Parked,
     Stopped,
 )
-from wfcore.planner.interpret import Interpreter, first_due
+from wfcore.planner.interpret import Interpreter, first_due, unless_undeliverable
 from wfcore.planner.refusals import awaitable_refused
 from wfcore.planner.requests import Request
 from wfcore.planner.steps.decision import is_waiting
@@ -266,12 +266,9 @@ class Live:
 
     def _settle_body(self, request: Request, done: Done) -> StepRecord | None:
         call, result = done.call, done.settled.result
-        if isinstance(result, Returned):
-            if inspect.isawaitable(result.value):
-                raise awaitable_refused(request.key, result.value)
-            missing = call.attempt.undeliverable(self._absent)
-            if missing is not None:
-                result = Raised(InstanceNotFoundError(missing))
+        if isinstance(result, Returned) and inspect.isawaitable(result.value):
+            raise awaitable_refused(request.key, result.value)
+        result = unless_undeliverable(call, result, self._absent)
         stamp = self._draft.stamp()
         record = self._interpreter.settle_body(request, call, result, stamp)
         if request.branch.closed and record.sequence is None:  # nobody waits for another attempt (rule P5)

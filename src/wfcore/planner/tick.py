@@ -233,11 +233,12 @@ def _begin(
     tick = Tick(snapshot=snapshot, fired=fired, execution_id=execution_id, now=now, known=known)
     if instance is None:
         return no_instance(tick)
+    if instance.workflow_name in registry.names:
+        codec = registry.get(instance.workflow_name).local_codec(codec)
     answered = record_while_paused(tick, instance, codec) or answer(tick, instance)
     if answered is not None:
         return answered
     workflow = registry.get(instance.workflow_name)
-    codec = workflow.local_codec(codec)
     try:
         params = codec.decode(instance.params, workflow.params_type)
     except CodecError as error:
