@@ -99,16 +99,17 @@ class Attempt:
             tags: labels.
 
         Raises:
-            CodecError: the params do not fit.
+            CodecError: the params, or the tags, do not fit.
             StepNameError: the id cannot be used.
         """
         what = f"the parameters of {workflow.name!r}"
+        labels = checked(self._codec, dict(tags or {}), dict[str, str], "the tags")
         self._queued.append(
             Start(
                 workflow_name=workflow.name,
                 instance_id=check_id(id, "instance id"),
                 params=checked(workflow.local_codec(self._codec), params, workflow.params_type, what),
-                tags=dict(tags or {}),
+                tags=self._codec.decode(labels, dict[str, str]),
             )
         )
 
@@ -190,14 +191,18 @@ class Attempt:
 
     def undeliverable(self, absent: frozenset[str]) -> str | None:
         """The ref of an instance that a required event needs and that was found not to exist."""
-        needed = (each.ref for each in self._queued if isinstance(each, Message) and each.required)
-        return next((ref for ref in needed if ref in absent), None)
+        return min(self.required() & absent, default=None)
 
     def required(self) -> frozenset[str]:
-        """The refs of the instances that required events need, but for those that this attempt starts."""
-        started = {each.ref for each in self._queued if isinstance(each, Start)}
-        needed = {each.ref for each in self._queued if isinstance(each, Message) and each.required}
-        return frozenset(needed - started)
+        """The refs of the instances that required events need, but for those that this attempt has started before."""
+        started: set[str] = set()
+        needed: set[str] = set()
+        for each in self._queued:
+            if isinstance(each, Start):
+                started.add(each.ref)
+            elif isinstance(each, Message) and each.required and each.ref not in started:
+                needed.add(each.ref)
+        return frozenset(needed)
 
     def effects(self, *, succeeded: bool, now: datetime, execution_id: str) -> tuple[Mutation, ...]:
         """What was queued for that ending, as mutations in the order in which they were queued."""

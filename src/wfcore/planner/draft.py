@@ -46,6 +46,7 @@ class Draft:
         self._steps: dict[str, tuple[Mutation, ...]] = {}
         self._logs: list[LogLine] = []
         self._required: frozenset[str] = frozenset()
+        self._added: frozenset[str] = frozenset()
         self._committed = False
         self._notify = notify
         self.has_body_result = False
@@ -67,6 +68,8 @@ class Draft:
         """Take a record that was made, tried or settled, with what commits with it."""
         self._steps.pop(record.key, None)
         self._steps[record.key] = (PutStep(record), *effects)
+        if effects:
+            self._added |= {each.ref for each in effects if isinstance(each, AddInstance)}
         self._logs.extend(logs)
         if record.sequence is not None:
             self._sequence = record.sequence
@@ -76,8 +79,8 @@ class Draft:
             self.waiting.pop(record.key, None)
 
     def require(self, refs: frozenset[str]) -> None:
-        """The plan holds only if these instances exist (rule T4)."""
-        self._required |= refs
+        """The plan holds only if these instances exist, or are added by what it does before (rule T4)."""
+        self._required |= refs - self._added
 
     def checkpoint(self, delay: timedelta, *, at_deadline: bool = False) -> Plan:
         """What has settled so far; the timer is due after ``delay`` (rule O6).
@@ -99,7 +102,7 @@ class Draft:
                 case _:
                     pass
         self._hooks = () if self._timer is None else (self._timer,)
-        self._steps, self._logs, self._required = {}, [], frozenset()
+        self._steps, self._logs, self._required, self._added = {}, [], frozenset(), frozenset()
         self.mailbox.taken.clear()
         self.execution_id = execution_id
         self._committed = True

@@ -15,7 +15,7 @@ import attrs
 
 from wfcore.errors import CodecError
 from wfcore.model import Event, Payload, StepRecord
-from wfcore.plan import Mutation, Plan
+from wfcore.plan import AddInstance, Mutation, Plan
 from wfcore.planner.agenda import Agenda
 from wfcore.planner.calls import Returned, StepCall
 from wfcore.planner.carried import Carried, Known, started_by
@@ -279,6 +279,7 @@ class Live:
             effects = call.attempt.effects(succeeded=succeeded, now=stamp.now, execution_id=stamp.execution_id)
             if succeeded:
                 self._draft.require(call.attempt.required())
+                self._absent -= {each.ref for each in effects if isinstance(each, AddInstance)}
         self._taken(request, call, consumed=record.status == "completed")
         self._draft.has_body_result = True
         return self._settled(request, record, effects)
