@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar, final, overload
+from typing import Any, TypeAlias, TypeVar, assert_never, final, overload
 
 import attrs
 
@@ -242,6 +242,8 @@ def _mutations(queued: Queued, now: datetime, execution_id: str) -> Iterator[Mut
                 )
             )
             yield AddHook(_hook(queued, message_id(queued.ref, event_id), "event", now))
+        case unreachable:
+            assert_never(unreachable)
 
 
 def _hook(queued: Start | Message, hook_id: str, reason: HookReason, now: datetime) -> Hook:
