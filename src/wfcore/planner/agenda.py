@@ -67,8 +67,13 @@ class Agenda:
 
     # -- bodies
 
-    def startable(self, most: int | None) -> tuple[Request, ...]:
-        """Those whose body may start now, the first that was asked for first; not all need be taken."""
+    def startable(self, most: int | None, *, only_first: bool) -> tuple[Request, ...]:
+        """Those whose body may start now, the first that was asked for first; not all need be taken.
+
+        ``only_first``: only those that take an event; something else is due before new bodies.
+        """
+        if only_first:
+            return tuple(islice(self.first.values(), most))
         for request in self._places.admit():
             self._ready[request.key] = request
         return tuple(islice(chain(self.first.values(), self._ready.values()), most))

@@ -37,7 +37,7 @@ from wfcore.planner.interpret import Interpreter, first_due, unless_undeliverabl
 from wfcore.planner.refusals import awaitable_refused
 from wfcore.planner.requests import Request
 from wfcore.planner.steps.decision import is_waiting
-from wfcore.planner.steps.do import Do
+from wfcore.planner.steps.do import Do, must_start
 from wfcore.planner.steps.wait import WaitForEvent, receive
 from wfcore.workflow import Received
 
@@ -126,11 +126,11 @@ class Live:
         ``is_due``: something is due, and is looked at again as soon as the bodies have started.
         """
         self._agenda.retry_due(self._draft.now)
-        ready = self._agenda.startable(None if self._manner.concurrent else 1)
+        ready = self._agenda.startable(None if self._manner.concurrent else 1, only_first=is_due)
         if not ready and not self._agenda.flying:
             return Parked()
         calls = [self._call(request) for request in ready]
-        starts = [index for index, request in enumerate(ready) if self._must_commit_start(request)]
+        starts = [index for index, request in enumerate(ready) if must_start(request.spec, request.record)]
         if starts:
             for index in starts:
                 self._put(ready[index], self._interpreter.start(ready[index], self._draft.stamp()))
@@ -258,11 +258,6 @@ class Live:
     def _call(self, request: Request) -> StepCall:
         taking = self._taking.get(request.key)
         return self._interpreter.call(request) if taking is None else self._interpreter.consume(request, *taking)
-
-    def _must_commit_start(self, request: Request) -> bool:
-        if not isinstance(request.spec, Do) or request.spec.at_most_once is None:
-            return False
-        return request.record is None or request.record.status != "started"
 
     def _settle_body(self, request: Request, done: Done) -> StepRecord | None:
         call, result = done.call, done.settled.result

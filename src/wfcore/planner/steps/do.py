@@ -56,6 +56,11 @@ def decide_do(
     return Run(record.attempts + 1)
 
 
+def must_start(spec: object, record: StepRecord | None) -> bool:
+    """Whether the start of the next attempt is committed before its body runs (rule S13)."""
+    return isinstance(spec, Do) and spec.at_most_once is not None and (record is None or record.status != "started")
+
+
 def start_do(record: StepRecord, at_most_once: timedelta, stamp: Stamp) -> StepRecord:
     """The record of an attempt that is committed before its body runs (rule S13): a deadline, never renewed."""
     return attrs.evolve(
