@@ -15,7 +15,7 @@ from tests.lab import T0
 from tests.runner.doubles import WAIT, Desk, unavailable
 from tests.runner.loops import Awaited, Gate, cancelled, in_loop
 from wfcore.define import workflow
-from wfcore.errors import StepBodyError, StepUsageError, StoreUnavailableError
+from wfcore.errors import StepBodyError, StepFailedError, StepUsageError, StoreUnavailableError
 from wfcore.keys import message_id
 from wfcore.model import PAUSE_REQUEST, Event, Hook
 from wfcore.outcome import Checkpointed, Completed, Ignored, Paused
@@ -469,6 +469,53 @@ def test_s13_a_result_survives_a_conflict() -> None:
     assert (runs, report.conflicts, desk.instance.output) == ([1], 1, "[7]")
 
 
+def noting(runs: list[int]) -> Callable[[Attempt], int]:
+    def body(attempt: Attempt) -> int:
+        runs.append(1)
+        return 7
+
+    return body
+
+
+def stays_away(desk: Desk) -> None:
+    """From now on the store cannot be reached."""
+    desk.store.always["before", "retrieve"] = unavailable
+    unavailable()
+
+
+@pytest.mark.usefixtures("both_runners")
+@pytest.mark.parametrize(
+    ("when", "operation", "number"),
+    [("after", "apply", 1), ("before", "apply", 1), ("after", "apply", 2), ("before", "apply", 2)],
+    ids=["start, stored", "start, not stored", "result, stored", "result, not stored"],
+)
+def test_s13_a_lost_acknowledgement_wastes_no_body(when: Any, operation: Any, number: int) -> None:
+    """The row tells whether the start was committed, and by whom."""
+    runs: list[int] = []
+    desk = Desk.of(gathers(once(noting(runs))))
+    desk.store.when(when, operation, number, unavailable)
+    desk.store.when("before", "retrieve", 2, unavailable)
+    desk.tick()
+    assert ([1], "complete", "[7]") == (runs, desk.instance.status, desk.instance.output)
+
+
+@pytest.mark.usefixtures("both_runners")
+def test_s13_a_store_that_stays_away_is_the_callers_to_know() -> None:
+    """T6: the start is stored, and nobody runs its body until its deadline; then the attempt counts as failed."""
+    runs: list[int] = []
+    desk = Desk.of(gathers(once(noting(runs))))
+    desk.store.when("after", "apply", 1, partial(stays_away, desk))
+    with pytest.raises(StoreUnavailableError):
+        desk.tick()
+    desk.store.always.clear()
+    desk.machine.advance(10)
+    desk.tick()
+    desk.machine.advance(3_600)
+    desk.tick()
+    assert desk.instance.failure is not None
+    assert ([], "StepFailedError") == (runs, desk.instance.failure.type.rpartition(".")[2])
+
+
 def test_s13_a_body_in_flight_survives_the_conflict_of_another() -> None:
     slow = Body()
 
@@ -734,3 +781,26 @@ def test_the_whole_of_it_takes_no_time() -> None:
     desk = Desk.of(gathers(do("a", one)))
     report = ticked(desk)
     assert (desk.machine.now, report.duration, type(report.plan and report.plan.outcome)) == (T0, 0 * SECOND, Completed)
+
+
+def test_p4_nothing_but_the_bodies_of_a_group_that_has_failed_settles_before_it_is_raised() -> None:
+    """The result of another branch waits its turn, though it is there first."""
+    slow, other = Body(), Body()
+
+    async def fails(attempt: Attempt) -> int:
+        asyncio.get_running_loop().call_later(1, other.gate.opened.set)
+        asyncio.get_running_loop().call_later(2, slow.gate.opened.set)
+        raise ValueError("no")
+
+    async def failing(step: AsyncStep) -> str:
+        try:
+            await step.gather("inner", do("fails", fails), do("slow", body_of(slow)))
+        except StepFailedError as error:
+            return error.step_key
+        return "not reached"
+
+    desk = Desk.of(gathers(failing, do("other", body_of(other))))
+    ticked(desk)
+    order = sorted((step for step in desk.snapshot.steps if step.sequence), key=lambda step: step.sequence or 0)
+    assert ["fails", "slow", "other"] == [step.name for step in order]
+    assert '["gather:g[0]>gather:inner[0]>do:fails",1]' == desk.instance.output

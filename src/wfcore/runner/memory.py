@@ -10,6 +10,11 @@ from wfcore.plan import Applied, Conflict, Plan, PutInstance, PutStep
 from wfcore.planner import Done
 
 
+def starts_body(plan: Plan) -> bool:
+    """Whether a plan commits the start of an at-most-once body (rule S13)."""
+    return any(isinstance(each, PutStep) and each.step.status == "started" for each in plan.mutations)
+
+
 @final
 class Memory:
     """The knowledge of a runner about one instance, from the first retrieve of a tick to its end.

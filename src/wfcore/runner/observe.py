@@ -15,6 +15,8 @@ from wfcore.keys import parse_ref
 from wfcore.model import FiredHook
 from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
 
+MANY_RECORDS = 5_000
+"""More records than this in one run are reported: each tick reads and replays all of them."""
 _log = logging.getLogger("wfcore.runner")
 
 
@@ -31,6 +33,8 @@ class TickReport:
         checkpoints: plans that were committed before the last one.
         bodies: step bodies that were run.
         undelivered: events to instances that do not exist, and their hooks: they were skipped (rule T4).
+        records: records of the run that were read; with more than :data:`MANY_RECORDS` it is time to end the run by
+            ``step.continue_with`` (rule O8).
         duration: of the whole tick.
         body_duration: of the step bodies in it.
         store_duration: of retrieves and applies in it.
@@ -44,9 +48,31 @@ class TickReport:
     checkpoints: int
     bodies: int
     undelivered: tuple[AddEvent | AddHook, ...]
+    records: int
     duration: timedelta
     body_duration: timedelta
     store_duration: timedelta
+
+
+@attrs.define
+class Tally:
+    """What is counted while a tick goes on; becomes its :class:`TickReport`, whose fields these are."""
+
+    fired: FiredHook
+    plan: Plan | None = None
+    result: Applied | Conflict | None = None
+    error: Exception | None = None
+    conflicts: int = 0
+    checkpoints: int = 0
+    bodies: int = 0
+    undelivered: tuple[AddEvent | AddHook, ...] = ()
+    records: int = 0
+    body_duration: timedelta = timedelta(0)
+    store_duration: timedelta = timedelta(0)
+
+    def report(self, duration: timedelta) -> TickReport:
+        """The report of a tick that took so long."""
+        return TickReport(**attrs.asdict(self, recurse=False), duration=duration)
 
 
 Observer: TypeAlias = Callable[[TickReport], None]
@@ -62,6 +88,8 @@ def tell(observer: Observer | None, report: TickReport) -> None:
     else:
         outcome = "nothing" if report.plan is None else type(report.plan.outcome).__name__
         _log.debug("tick of %s: %s (%d bodies, %d conflicts)", ref, outcome, report.bodies, report.conflicts)
+    if report.records > MANY_RECORDS:
+        _log.warning("%s has %d records in one run; end runs by step.continue_with (rule O8)", ref, report.records)
     if observer is None:
         return
     try:

@@ -16,10 +16,10 @@ from typing import Literal, TypeVar, assert_never, final
 
 import attrs
 
-from wfcore.errors import ContentionError, StoreError, WriteFailedError
+from wfcore.errors import ContentionError, StoreError, StoreUnavailableError, WriteFailedError
 from wfcore.keys import parse_ref
 from wfcore.model import Snapshot
-from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
+from wfcore.plan import Applied, Conflict, Plan
 from wfcore.planner import (
     Continue,
     Done,
@@ -35,14 +35,16 @@ from wfcore.planner import (
 from wfcore.runner.doors import Doors
 from wfcore.runner.errand import Abandoned, Errand
 from wfcore.runner.guard import WORKFLOW_CODE, Surroundings
-from wfcore.runner.memory import Memory
-from wfcore.runner.observe import TickReport, emit, tell, tell_undelivered
+from wfcore.runner.memory import Memory, starts_body
+from wfcore.runner.observe import Tally, TickReport, emit, tell, tell_undelivered
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 MAX_CONFLICTS = 5
 """How often a tick is planned again after a conflict before its hook is deferred."""
+MAX_STORE_FAILURES = 5
+"""How often a tick looks again after the store was unavailable, while an at-most-once body is at stake (rule S13)."""
 _log = logging.getLogger("wfcore.runner")
 
 
@@ -67,15 +69,8 @@ class Run(ABC):
         self._stop = errand.stop
         self._retrieved_at = 0.0
         self._halt: Conflict | Refused | StoreError | Literal["unseen hook", "stopped"] | None = None
-        self._plan_made: Plan | None = None
-        self._result: Applied | Conflict | None = None
-        self._error: Exception | None = None
-        self._conflicts = 0
-        self._checkpoints = 0
-        self._bodies = 0
-        self._undelivered: tuple[AddEvent | AddHook, ...] = ()
-        self._body_duration = timedelta(0)
-        self._store_duration = timedelta(0)
+        self._tally = Tally(errand.fired)
+        self._store_failures = 0
 
     # -- what the colours bring
 
@@ -100,36 +95,25 @@ class Run(ABC):
             while not await self._attempt():
                 pass
         except Abandoned:
-            self._plan_made = self._result = self._error = None
+            self._tally.plan = self._tally.result = self._tally.error = None
         except Exception as error:
-            self._error = error
+            self._tally.error = error
             raise
         finally:
-            report = self._report(self.runtime.since(began))
+            report = self._tally.report(self.runtime.since(began))
             tell(self.errand.observer, report)
             for done in self.memory.held:
                 _log.warning("%s: the result of %r was not recorded, and it runs only once", self.ref, done.call.key)
         return report
 
-    def _report(self, duration: timedelta) -> TickReport:
-        return TickReport(
-            fired=self.errand.fired,
-            plan=self._plan_made,
-            result=self._result,
-            error=self._error,
-            conflicts=self._conflicts,
-            checkpoints=self._checkpoints,
-            bodies=self._bodies,
-            undelivered=self._undelivered,
-            duration=duration,
-            body_duration=self._body_duration,
-            store_duration=self._store_duration,
-        )
-
     async def _attempt(self) -> bool:
         """Retrieve, plan and commit once; False: again."""
-        snapshot = await self._retrieve()
         self._halt = None
+        try:
+            snapshot = await self._retrieve()
+        except StoreUnavailableError as error:
+            self._halt = error
+            return await self._conclude()
         try:
             plan = await self.plan(snapshot)
             if self._halt is None:
@@ -152,26 +136,42 @@ class Run(ABC):
                 await self._end_failed(plan, refusal)
                 return True
             case StoreError() as error:
-                raise error
+                await self._look_again_after(error)
+                return False
             case unreachable:
                 assert_never(unreachable)
+
+    async def _look_again_after(self, error: StoreError) -> None:
+        """Wait a little if an at-most-once body is at stake: its start, or its result, may be stored (rule S13).
+
+        A start whose acknowledgement was lost is run by nobody else, and the row tells that it is ours.
+
+        Raises:
+            StoreError: nothing is at stake, or the store has failed too often.
+        """
+        at_stake = self.memory.held or (self._tally.plan is not None and starts_body(self._tally.plan))
+        if not isinstance(error, StoreUnavailableError) or not at_stake or self._store_failures >= MAX_STORE_FAILURES:
+            raise error
+        self._store_failures += 1
+        await self._doors.pause(0.05 * 2**self._store_failures)
 
     async def _lost(self, conflict: Conflict) -> bool:
         if self.memory.lacks(conflict):
             return False
-        self._conflicts += 1
+        self._tally.conflicts += 1
         if self._stop.requested and not self.memory.held:
             return True
-        if self._conflicts > MAX_CONFLICTS:
-            await self._defer(await self._retrieve(), ContentionError(self.ref, "tick", self._conflicts))
+        if self._tally.conflicts > MAX_CONFLICTS:
+            await self._defer(await self._retrieve(), ContentionError(self.ref, "tick", self._tally.conflicts))
             return True
-        await self._doors.pause(0.005 * 2**self._conflicts)
+        await self._doors.pause(0.005 * 2**self._tally.conflicts)
         return False
 
     async def _retrieve(self) -> Snapshot:
         snapshot = await self._timed(self._doors.retrieve, self.ref)
         self._retrieved_at = self.runtime.monotonic()  # now, not before: the tick's time may not run ahead
         self.memory.saw(snapshot)
+        self._tally.records = len(snapshot.steps)
         self._require_interest()
         return snapshot
 
@@ -208,8 +208,8 @@ class Run(ABC):
 
     def settled(self, done: Done, duration: timedelta) -> None:
         """Take note of a body that has settled."""
-        self._bodies += 1
-        self._body_duration += duration
+        self._tally.bodies += 1
+        self._tally.body_duration += duration
         self.memory.hold(done)
         self._require_interest()
 
@@ -227,7 +227,7 @@ class Run(ABC):
         if stopping:
             self._halt = "stopped"
             return Stop()
-        self._checkpoints += 1
+        self._tally.checkpoints += 1
         if self.memory.has_not_seen(answer):
             self._halt = "unseen hook"
             return Stop()
@@ -250,29 +250,29 @@ class Run(ABC):
             return None
         if answer is not None:
             self.memory.wrote(plan)
-            self._undelivered += answer.undelivered
+            self._tally.undelivered += answer.undelivered
             tell_undelivered(self.ref, answer)
             emit(plan)
         return answer
 
     async def _write(self, plan: Plan) -> Applied | Conflict | None:
         """Apply a plan that is not empty."""
-        self._plan_made, self._result = plan, None
+        self._tally.plan, self._tally.result = plan, None
         self._require_interest()
         if not plan.is_empty:
-            self._result = await self._timed(self._doors.apply, plan)
-        return self._result
+            self._tally.result = await self._timed(self._doors.apply, plan)
+        return self._tally.result
 
     async def _timed(self, call: Callable[[A], Awaitable[B]], argument: A) -> B:
         began = self.runtime.monotonic()
         try:
             return await call(argument)
         finally:
-            self._store_duration += self.runtime.since(began)
+            self._tally.store_duration += self.runtime.since(began)
 
     async def _defer(self, snapshot: Snapshot, error: Exception) -> None:
         """Put the hook off; if another writer is faster, it is as well off without (rule R1)."""
-        self._error = error
+        self._tally.error = error
         await self._write(plan_defer(snapshot, self.errand.fired, error, execution_id=self.runtime.new_id()))
 
     async def _end_failed(self, failed: Plan, error: WriteFailedError) -> None:

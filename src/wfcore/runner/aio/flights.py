@@ -112,13 +112,17 @@ class Flights:
         for call, flight in self._flights.items():
             if call.key in bodies.unwanted:
                 flight.drop()
-        while not self._landed:
+        while (landed := self._first_landed(bodies.only)) is None:
             elapsed = self._runtime.since(self._retrieved_at)
             if bodies.until is not None and elapsed >= bodies.until:
                 return Elapsed(elapsed)
             seconds = None if bodies.until is None else (bodies.until - elapsed).total_seconds()
-            await self._signal.wait_for(lambda: bool(self._landed), seconds)
-        return self._hand_out(self._landed.popleft())
+            await self._signal.wait_for(lambda: self._first_landed(bodies.only) is not None, seconds)
+        self._landed.remove(landed)
+        return self._hand_out(landed)
+
+    def _first_landed(self, only: frozenset[str] | None) -> _Flight | None:
+        return next((flight for flight in self._landed if only is None or flight.call.key in only), None)
 
     async def discard(self) -> None:
         """End all but at-most-once bodies; what comes of them counts for nothing (rules R2, O6)."""
