@@ -651,3 +651,44 @@ def test_o7_one_that_raises_is_called_again() -> None:
     floor.machine.advance(60)
     floor.idle(on_terminal=tell)
     assert [told[0]] * 2 == told
+
+
+def test_a_task_group_of_the_host_is_told_at_once_what_ended_it(bodies: Bodies) -> None:
+    floor = Floor(waits)
+    floor.watched.always["before", "due"] = broken
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(floor.dispatcher().run())
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        floor.run(main())
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+
+
+def test_cancelling_the_host_again_and_again_changes_nothing(bodies: Bodies) -> None:
+    """While it waits for a write that has begun."""
+    w = one_step(lambda attempt: 1)
+    floor = Floor(w)
+    handle = floor.blocking.create(w, 0)
+    gate = Gate()
+    floor.store.before["apply"] = gate
+
+    async def host() -> None:
+        async with floor.dispatcher():
+            await asyncio.Event().wait()
+
+    async def main() -> tuple[bool, bool]:
+        task = asyncio.create_task(host())
+        await gate.reached.wait()
+        for _ in range(5):
+            task.cancel()
+            await asyncio.sleep(0.1)
+        early = task.done()
+        gate.opened.set()
+        await asyncio.wait([task])
+        return early, task.cancelled()
+
+    assert floor.run(main()) == (False, True)
+    assert handle.result() == 1
