@@ -77,6 +77,7 @@ class Flights:
 
         ``after``: so much time after the retrieve; left out: no time has passed since the last answer.
         """
+        assert self.asked is None or self.asked.only is None or key in self.asked.only, self.asked
         call = self.calls.pop(key)
         if value is _OPEN:
             result = call_body(call).result

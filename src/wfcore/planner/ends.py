@@ -46,7 +46,7 @@ class Done:
 
 @attrs.frozen(eq=False)
 class Dropped:
-    """An unwanted body was cancelled and leaves no record (rule P3)."""
+    """An unwanted body was cancelled, or a body has used a step (``Unwind``): it leaves no record (rules P3, D9)."""
 
     call: StepCall
 

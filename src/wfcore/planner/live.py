@@ -161,11 +161,13 @@ class Live:
             case Done(call, settled):
                 self._draft.advance(settled.elapsed)
                 request = self._agenda.landed(call.key)
-                if was_over or not self.is_over():  # else the body has used a step: it counts for nothing
+                alone = not self._manner.concurrent
+                if was_over or not (alone and self.is_over()):  # else the body has used a step: it counts for nothing
                     return self._settle_body(request, answer)
             case Dropped(call):
                 request = self._agenda.landed(call.key)
-                del self._agenda.late[call.key]
+                if self._agenda.late.pop(call.key, None) is None and not self.is_over():
+                    raise TypeError(f"{call.key!r} was dropped, and its result is wanted")
                 self._taken(request, call, consumed=False)
             case Elapsed(elapsed):
                 self._draft.advance(elapsed)

@@ -140,7 +140,8 @@ def tick_loop(
     """:func:`plan_tick` as a conversation, for ``async def`` workflows: bodies of several branches run at once.
 
     The generator yields ``Bodies``, answered with ``Done``, ``Dropped`` or ``Elapsed``, and checkpoint plans, answered
-    with ``Continue`` or ``Stop``. It returns the plan to apply. An ``Unwind`` that a body raised is thrown into it.
+    with ``Continue`` or ``Stop``. It returns the plan to apply. A body that raises ``Unwind`` has used a step: it is
+    answered with ``Dropped``, so that the others can land, or the ``Unwind`` is thrown into the generator.
     Close it if the conversation is broken off. Bodies that are in flight when it ends after ``Stop`` are the driver's:
     to be handed to the next tick by ``known.flights``, or to be thrown away (rule O6).
 
