@@ -19,7 +19,7 @@ class Places:
         self._busy: dict[Branch, int] = {}
         self._held: dict[str, int] = {}
         self._idle: dict[Branch, None] = {}
-        self._changed: dict[Group, None] = {}
+        self._changed: OrderedDict[Group, None] = OrderedDict()
 
     def enter(self, request: Request) -> bool:
         """A body may start, or is in flight; whether it has its places. If not, it waits for them."""
@@ -59,7 +59,7 @@ class Places:
         self._idle.clear()
         ready: list[Request] = []
         while self._changed:
-            group, _ = self._changed.popitem()
+            group, _ = self._changed.popitem(last=False)
             queue = self._queues.get(group, _NOBODY)
             while len(group.admitted) < (group.fan.max_concurrency or 0) and (first := queue.pop()) is not None:
                 branch, waiting = first
