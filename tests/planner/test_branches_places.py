@@ -1,6 +1,7 @@
 """Maps with bounded concurrency: who is at work, who waits for a place. Rule P1."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -206,7 +207,10 @@ def test_p1_in_turns_branches_with_places_go_round() -> None:
 
     async def told(step: AsyncStep, item: int) -> None:
         for number in range(2):
-            await step.do("a", lambda attempt: story.append(f"{item}.{number}"))
+            await step.do("a", partial(tell, f"{item}.{number}"))
+
+    def tell(line: str, _attempt: object) -> None:
+        story.append(line)
 
     made(code, checkpoint="tick").tick()
     assert ["0.0", "1.0", "0.1", "1.1", "2.0", "2.1"] == story

@@ -107,7 +107,7 @@ class Branches:
             request = each.asked
             if request is not None and request.key in self._agenda.open:
                 if not self._live.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
-                    decided.request.branch.logs.extend(request.take_logs())
+                    request.leave_logs()
                 elif not decided.fan.races:
                     self._agenda.draining.add(request.key)
             for key in [key for key, made in self.unawaited.items() if made.branch is each]:

@@ -166,7 +166,9 @@ class Live:
                     return self._settle_body(request, answer)
             case Dropped(call):
                 request = self._agenda.landed(call.key)
-                if self._agenda.late.pop(call.key, None) is None and not self.is_over():
+                if self._agenda.late.pop(call.key, None) is not None:
+                    request.leave_logs()
+                elif not self.is_over():
                     raise TypeError(f"{call.key!r} was dropped, and its result is wanted")
                 self._taken(request, call, consumed=False)
             case Elapsed(elapsed):

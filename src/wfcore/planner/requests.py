@@ -223,6 +223,16 @@ class Request(Coroutine[Any, Any, Any]):
             group = group.request.branch.group
         return tuple(lines)
 
+    def leave_logs(self) -> None:
+        """No record of it will ever be made: its lines go to the code around the branches that are closed."""
+        lines, self.logs = list(self.logs), ()
+        around, group = self.branch, self.branch.group
+        while group is not None and (around := group.request.branch).closed:
+            lines[:0] = group.logs
+            group.logs = []
+            group = around.group
+        around.logs.extend(lines)
+
     def blank(self, now: datetime, instance_ref: str, run_number: int, execution_id: str) -> StepRecord:
         """The record of its first visit, before anything is known of it."""
         return StepRecord(
