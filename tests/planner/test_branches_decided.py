@@ -170,6 +170,18 @@ def test_p5_a_body_that_was_asked_for_and_not_started_is_not_started_any_more() 
     assert ([], '[1,"at once"]', {}) == (flights.started, lab.instance.output, lab.steps())
 
 
+def test_p5_a_branch_that_has_not_begun_when_the_race_is_decided_never_begins() -> None:
+    async def ends(_step: AsyncStep) -> str:
+        return "at once"
+
+    async def code(step: AsyncStep) -> Any:
+        return [*await step.race("r", ends, lambda s: pytest.fail("it has begun"))]
+
+    lab = made(code)
+    lab.tick()
+    assert '[0,"at once"]' == lab.instance.output
+
+
 def test_p5_in_turns_the_bodies_of_losers_are_not_started() -> None:
     async def code(step: AsyncStep) -> Any:
         return [*await step.race("r", lambda s: s.do("fast", lambda attempt: 1), doing("slow"))]

@@ -164,16 +164,15 @@ def test_p1_a_gather_in_a_branch_of_a_map_takes_one_place() -> None:
 
 
 def test_p1_a_loser_that_waited_for_a_place_leaves_it_to_others() -> None:
-    async def branch(step: AsyncStep, item: int) -> Any:
-        if item == 1:
-            await step.race("r", lambda s: s.do("a", body), lambda s: s.sleep("late", SECOND))
-            return None
-        return await step.do("a", body)
+    async def branch(step: AsyncStep, item: int) -> None:
+        other = (lambda s: s.sleep("late", SECOND)) if item == 1 else (lambda s: s.wait_for_event("never", "never"))
+        await step.race("r", lambda s: s.do("a", body), other)
 
+    inside = "map:m[{}]>race:r[0]>do:a".format
     flights = Flights(mapping(branch, 3, 1)).elapses(2 * SECOND)
     before = flights.flying
-    flights.lands(key(0), 1)
-    assert ([key(0)], [key(2)]) == (before, flights.flying)
+    flights.lands(inside(0), 1)
+    assert ([inside(0)], [inside(2)]) == (before, flights.flying)
 
 
 def test_p1_a_loser_in_flight_keeps_its_place_until_it_lands() -> None:
@@ -240,3 +239,32 @@ def test_p1_a_parked_map_wakes_up_at_the_first_of_its_deadlines() -> None:
     for item in range(3):
         flights.lands(key(item), 1, after=item * SECOND)
     assert ("waiting", T0 + MINUTE) == (lab.instance.status, lab.hooks()["timer"].due_at)
+
+
+def test_w9_a_body_that_takes_an_event_needs_no_place() -> None:
+    """It goes before all others: the event was there first."""
+
+    async def branch(step: AsyncStep, item: int) -> None:
+        await step.do("a", body)
+        await step.wait_for_event("e", "e", on_consume=lambda attempt, received: None)
+
+    lab = mapping(branch, 3, 1)
+    lab.send("e")
+    flights = Flights(lab).lands(key(0), 1)
+    assert ["map:m[0]>wait_for_event:e", key(1)] == flights.flying
+
+
+def test_w9_in_turns_a_body_that_takes_an_event_goes_first() -> None:
+    story: list[str] = []
+
+    async def code(step: AsyncStep) -> None:
+        await step.gather(
+            "g",
+            lambda s: s.do("a", lambda attempt: story.append("a")),
+            lambda s: s.wait_for_event("e", "e", on_consume=lambda attempt, received: story.append("e")),
+        )
+
+    lab = made(code, checkpoint="tick")
+    lab.send("e")
+    lab.tick()
+    assert ["e", "a"] == story

@@ -75,8 +75,7 @@ class Waits:
         """Forget a request."""
         self.timers.discard(request.key)
         for type_ in request.record.event_types if request.record else ():
-            if (listening := self._listening.get(type_)) is not None:
-                listening.pop(request.key, None)
+            self._listening.get(type_, {}).pop(request.key, None)
 
     def candidates(self, events: tuple[Event, ...]) -> Iterator[Request]:
         """Those of which one is due first, if any is: with the first deadline, or wanting one of these events."""
