@@ -5,7 +5,20 @@ from typing import Any
 
 import attrs
 
-from wfcore import AsyncClient, AsyncStep, Attempt, Client, EventType, Handle, Registry, Retry, Step, Workflow, workflow
+from wfcore import (
+    AsyncClient,
+    AsyncStep,
+    Attempt,
+    Client,
+    EventType,
+    Handle,
+    Received,
+    Registry,
+    Retry,
+    Step,
+    Workflow,
+    workflow,
+)
 
 
 @attrs.frozen
@@ -150,3 +163,82 @@ def does(step: Step) -> None:
     Retry(delay=timedelta(1))  # E
     Retry(max_attempts=3, backoff="random")  # E
     Retry(max_attempts=3, give_up_on=ValueError)  # E
+
+
+# -- branches
+
+
+async def number(step: AsyncStep) -> int:
+    return await step.do("number", lambda attempt: 1)
+
+
+async def sized(step: AsyncStep, item: str) -> int:
+    return await step.do("size", lambda attempt: len(item))
+
+
+def plain_branch(step: AsyncStep) -> int:
+    return 1
+
+
+async def branches(step: AsyncStep) -> str:
+    step.gather("both", number, number)  # E
+    step.race("both", number, number)  # E
+    step.map("all", ["a"], sized)  # E
+    await step.gather("both", plain_branch)  # E
+    await step.gather("both", number(step))  # E
+    await step.gather("both", sized)  # E
+    await step.gather(number, number)  # E
+    await step.gather("both", {1: number})  # E
+    one, two, three = await step.gather("both", number, number)  # E
+    word: str = (await step.gather("one", number))[0]  # E
+    word = (await step.gather("named", {"a": number}))["a"]  # E
+    (await step.map("all", ["a"], sized, on_error="collect"))[0].upper()  # E
+    await step.map("all", [1], sized)  # E
+    await step.map("all", ["a"], number)  # E
+    await step.map("all", ["a"], sized, key=len)  # E
+    await step.map("all", ["a"], sized, on_error="ignore")  # E
+    await step.map("all", ["a"], sized, max_concurrency="all")  # E
+    match await step.race("first", number, lambda inner: inner.wait_for_event("one", Approved)):
+        case (0, count):
+            return count  # E
+        case (1, event):
+            return event.payload  # E
+
+
+async def forgets_a_branch(step: AsyncStep) -> None:
+    match await step.race("first", number, lambda inner: inner.sleep("late", timedelta(1))):  # E
+        case (0, count):
+            str(count)
+
+
+# -- at most once, on_consume, other instances
+
+
+def takes_order(attempt: Attempt, received: Received[Order]) -> None:
+    pass
+
+
+def takes_one(attempt: Attempt) -> None:
+    pass
+
+
+def options(step: Step) -> None:
+    step.do("a", lambda attempt: 1, at_most_once=True)  # E
+    step.do("a", lambda attempt: 1, at_most_once=60)  # E
+    step.wait_for_event("one", Approved, on_consume=takes_order)  # E
+    step.wait_for_event("one", Approved, on_consume=takes_one)  # E
+    step.wait_for_event("one", Approved, on_consume=lambda attempt: None)  # E
+    step.patched(1)  # E
+
+
+def tells(attempt: Attempt) -> None:
+    attempt.start(checkout, "1", id="1")  # E
+    attempt.start(checkout, id="1")  # E
+    attempt.start(checkout, Order("1"))  # E
+    attempt.start(nightly, Order("1"), id="1")  # E
+    attempt.start(checkout.fn, Order("1"), id="1")  # E
+    attempt.send_event(checkout, "1", Approved, Order("1"))  # E
+    attempt.send_event(checkout, "1", Approved)  # E
+    attempt.send_event(checkout, "1", Cancelled, Approval("ada"))  # E
+    attempt.send_event("checkout", "1", Cancelled)  # E
+    attempt.send_event(checkout, "1", Cancelled, required="yes")  # E

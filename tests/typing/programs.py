@@ -21,10 +21,12 @@ from wfcore import (
     Handle,
     InstanceStatus,
     NonRetryableError,
+    Raised,
     Received,
     Registry,
     Retry,
     RetryAfterError,
+    Returned,
     Step,
     StepFailedError,
     Store,
@@ -231,6 +233,144 @@ async def no_params(step: AsyncStep) -> None:
 
 
 assert_type(no_params, Workflow[None, None])
+
+
+# -- branches: tuples and mappings keep their types, `match` narrows a race
+
+
+async def paid(step: AsyncStep) -> Payment:
+    return await step.do("pay", lambda attempt: Payment("1"), returns=Payment)
+
+
+async def mailed(step: AsyncStep) -> bool:
+    return await step.do("mail", lambda attempt: True)
+
+
+async def counted(step: AsyncStep, item: str) -> int:
+    return await step.do("count", lambda attempt: len(item))
+
+
+@workflow(name="fulfil")
+async def fulfil(step: AsyncStep, order: Order) -> int:
+    assert_type(await step.gather("one", paid), tuple[Payment])
+    payment, mail = await step.gather("two", paid, mailed)
+    assert_type(payment, Payment)
+    assert_type(mail, bool)
+    assert_type(await step.gather("three", paid, mailed, paid), tuple[Payment, bool, Payment])
+    assert_type(await step.gather("four", paid, mailed, paid, mailed), tuple[Payment, bool, Payment, bool])
+    five = await step.gather("five", paid, mailed, paid, mailed, paid)
+    assert_type(five, tuple[Payment, bool, Payment, bool, Payment])
+    six = await step.gather("six", paid, mailed, paid, mailed, paid, mailed)
+    assert_type(six, tuple[Payment, bool, Payment, bool, Payment, bool])
+    assert_type(await step.gather("many", *[mailed] * 9), tuple[bool, ...])
+    assert_type(await step.gather("named", {"a": mailed, "b": mailed}), dict[str, bool])
+    assert_type(await step.gather("bound", partial(counted, item="a"), mailed), tuple[int, bool])
+    steps = await step.gather(
+        "steps", lambda s: s.do("a", lambda attempt: attempt.number), lambda s: s.sleep("nap", timedelta(1))
+    )
+    assert_type(steps, tuple[int, None])
+    return steps[0]
+
+
+@workflow(name="first answer")
+async def first_answer(step: AsyncStep, order: Order) -> str:
+    match await step.race(
+        "decision",
+        lambda s: s.wait_for_event("approved", Approved),
+        lambda s: s.sleep("late", timedelta(days=3)),
+        lambda s: s.wait_for_event("cancelled", Cancelled),
+    ):
+        case (0, event):
+            assert_type(event, Received[Approval])
+            return event.payload.by
+        case (1, nothing):
+            assert_type(nothing, None)
+            return "late"
+        case (2, cancelled):
+            assert_type(cancelled.payload, None)
+            return "cancelled"
+
+
+@workflow(name="first of two")
+async def first_of_two(step: AsyncStep) -> str:
+    match await step.race("two", paid, mailed):
+        case (0, payment):
+            return payment.id
+        case (1, mail):
+            assert_type(mail, bool)
+    winner, _ = await step.race("named", {"paid": mailed, "mailed": mailed})
+    assert_type(winner, str)
+    number, value = await step.race("many", *[mailed] * 9)
+    assert_type(number, int)
+    assert_type(value, bool)
+    return winner
+
+
+@workflow(name="resize all")
+async def resize_all(step: AsyncStep, names: list[str]) -> dict[str, str]:
+    assert_type(await step.map("count", names, counted), list[int])
+    assert_type(await step.map("count", names, counted, key=str.lower, max_concurrency=2), list[int])
+    assert_type(await step.map("sleep", [1, 2], lambda s, days: s.sleep("nap", timedelta(days))), list[None])
+    sizes: dict[str, str] = {}
+    for name, result in zip(names, await step.map("count", names, counted, on_error="collect"), strict=True):
+        match result:
+            case Returned(size):
+                assert_type(size, int)
+                sizes[name] = str(size)
+            case Raised(error):
+                assert_type(error, Exception)
+                sizes[name] = str(error)
+    return sizes
+
+
+# -- at most once, patches, on_consume, other instances, the next run
+
+
+def note(attempt: Attempt, received: Received[Approval]) -> None:
+    attempt.write(received.payload.by)
+
+
+def note_either(attempt: Attempt, received: Received[Approval] | Received[Rejection]) -> None:
+    attempt.write(received.payload)
+
+
+@workflow(name="night")
+def night(step: Step, day: date) -> str:
+    if step.patched("report"):
+        assert_type(step.do("report", lambda attempt: 3, at_most_once=timedelta(hours=1)), int)
+    assert_type(step.wait_for_event("one", Approved, on_consume=note).payload, Approval)
+    assert_type(step.wait_for_event("two", Approved, Rejected, on_consume=note_either).payload, Approval | Rejection)
+    step.wait_for_event("three", Approved, on_consume=lambda attempt, received: attempt.write(received.payload.by))
+    step.do("tell", tell)
+    if day.year > 2030:
+        return "over"
+    return step.continue_with(day + timedelta(days=1))
+
+
+@workflow(name="night_async")
+async def night_async(step: AsyncStep, day: date) -> str:
+    if step.patched("report"):
+        assert_type(await step.do("report", lambda attempt: 3, at_most_once=timedelta(hours=1)), int)
+    assert_type((await step.wait_for_event("one", Approved, on_consume=note)).payload, Approval)
+    both = await step.wait_for_event("two", Approved, Rejected, on_consume=note_either)
+    assert_type(both.payload, Approval | Rejection)
+    await step.wait_for_event("three", Approved, on_consume=lambda attempt, received: note(attempt, received))
+    return "over" if day.year > 2030 else step.continue_with(day + timedelta(days=1))
+
+
+def tell(attempt: Attempt) -> None:
+    attempt.start(trip, date(2026, 1, 1), id="trip-1", tags={"kind": "trip"})
+    attempt.start(no_params, id="1")
+    attempt.send_event(approval, "1", Approved, Approval("ada"))
+    attempt.send_event(approval, "1", Cancelled, required=True)
+    attempt.send_event(approval, "1", "plain", {"any": [1]}, event_id="e1")
+    attempt.send_event(approval, "1", "plain")
+
+
+assert_type(fulfil, Workflow[Order, int])
+assert_type(resize_all, Workflow[list[str], dict[str, str]])
+assert_type(night, Workflow[date, str])
+assert_type(night_async, Workflow[date, str])
 
 
 # -- the caller's side

@@ -46,33 +46,15 @@ class AsyncStep(Awaiting):
     def gather(self, name: str, b0: _Branch[T1], b1: _Branch[T2], /) -> Coroutine[Any, Any, tuple[T1, T2]]: ...
     @overload
     def gather(
-        self,
-        name: str,
-        b0: _Branch[T1],
-        b1: _Branch[T2],
-        b2: _Branch[T3],
-        /,
+        self, name: str, b0: _Branch[T1], b1: _Branch[T2], b2: _Branch[T3], /
     ) -> Coroutine[Any, Any, tuple[T1, T2, T3]]: ...
     @overload
     def gather(
-        self,
-        name: str,
-        b0: _Branch[T1],
-        b1: _Branch[T2],
-        b2: _Branch[T3],
-        b3: _Branch[T4],
-        /,
+        self, name: str, b0: _Branch[T1], b1: _Branch[T2], b2: _Branch[T3], b3: _Branch[T4], /
     ) -> Coroutine[Any, Any, tuple[T1, T2, T3, T4]]: ...
     @overload
     def gather(
-        self,
-        name: str,
-        b0: _Branch[T1],
-        b1: _Branch[T2],
-        b2: _Branch[T3],
-        b3: _Branch[T4],
-        b4: _Branch[T5],
-        /,
+        self, name: str, b0: _Branch[T1], b1: _Branch[T2], b2: _Branch[T3], b3: _Branch[T4], b4: _Branch[T5], /
     ) -> Coroutine[Any, Any, tuple[T1, T2, T3, T4, T5]]: ...
     @overload
     def gather(
@@ -87,7 +69,19 @@ class AsyncStep(Awaiting):
         /,
     ) -> Coroutine[Any, Any, tuple[T1, T2, T3, T4, T5, T6]]: ...
     @overload
-    def gather(self, name: str, /, *branches: _Branch[T]) -> Coroutine[Any, Any, tuple[T, ...]]: ...
+    def gather(
+        self,
+        name: str,
+        b0: _Branch[T],
+        b1: _Branch[T],
+        b2: _Branch[T],
+        b3: _Branch[T],
+        b4: _Branch[T],
+        b5: _Branch[T],
+        b6: _Branch[T],
+        /,
+        *more: _Branch[T],
+    ) -> Coroutine[Any, Any, tuple[T, ...]]: ...
     def gather(self, name: str, /, *branches: Any) -> Coroutine[Any, Any, Any]:
         """Run branches side by side and give all their results (rules P1, P4).
 
@@ -117,35 +111,17 @@ class AsyncStep(Awaiting):
     ) -> Coroutine[Any, Any, tuple[Literal[0], T1] | tuple[Literal[1], T2]]: ...
     @overload
     def race(
-        self,
-        name: str,
-        b0: _Branch[T1],
-        b1: _Branch[T2],
-        b2: _Branch[T3],
-        /,
+        self, name: str, b0: _Branch[T1], b1: _Branch[T2], b2: _Branch[T3], /
     ) -> Coroutine[Any, Any, tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3]]: ...
     @overload
     def race(
-        self,
-        name: str,
-        b0: _Branch[T1],
-        b1: _Branch[T2],
-        b2: _Branch[T3],
-        b3: _Branch[T4],
-        /,
+        self, name: str, b0: _Branch[T1], b1: _Branch[T2], b2: _Branch[T3], b3: _Branch[T4], /
     ) -> Coroutine[
         Any, Any, tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4]
     ]: ...
     @overload
     def race(
-        self,
-        name: str,
-        b0: _Branch[T1],
-        b1: _Branch[T2],
-        b2: _Branch[T3],
-        b3: _Branch[T4],
-        b4: _Branch[T5],
-        /,
+        self, name: str, b0: _Branch[T1], b1: _Branch[T2], b2: _Branch[T3], b3: _Branch[T4], b4: _Branch[T5], /
     ) -> Coroutine[
         Any,
         Any,
@@ -177,7 +153,19 @@ class AsyncStep(Awaiting):
         | tuple[Literal[5], T6],
     ]: ...
     @overload
-    def race(self, name: str, /, *branches: _Branch[T]) -> Coroutine[Any, Any, tuple[int, T]]: ...
+    def race(
+        self,
+        name: str,
+        b0: _Branch[T],
+        b1: _Branch[T],
+        b2: _Branch[T],
+        b3: _Branch[T],
+        b4: _Branch[T],
+        b5: _Branch[T],
+        b6: _Branch[T],
+        /,
+        *more: _Branch[T],
+    ) -> Coroutine[Any, Any, tuple[int, T]]: ...
     def race(self, name: str, /, *branches: Any) -> Coroutine[Any, Any, Any]:
         """Run branches side by side; the first that ends, in recorded order, decides at once and for good (rule P5).
 

@@ -143,7 +143,40 @@ class Awaiting(Handle):
         /,
         *more: EventType[Any] | str,
         timeout: timedelta | None = None,
-        on_consume: Callable[[Attempt, Received[Any]], Any] | None = None,
+    ) -> Coroutine[Any, Any, Received[Any]]: ...
+    @overload
+    def wait_for_event(
+        self,
+        name: str,
+        event: str,
+        /,
+        *more: EventType[Any] | str,
+        timeout: timedelta | None = None,
+        on_consume: Callable[[Attempt, Received[Any]], Any],
+    ) -> Coroutine[Any, Any, Received[Any]]: ...
+    @overload
+    def wait_for_event(
+        self,
+        name: str,
+        event: EventType[Any],
+        second: str,
+        /,
+        *more: EventType[Any] | str,
+        timeout: timedelta | None = None,
+        on_consume: Callable[[Attempt, Received[Any]], Any],
+    ) -> Coroutine[Any, Any, Received[Any]]: ...
+    @overload
+    def wait_for_event(
+        self,
+        name: str,
+        event: EventType[Any],
+        second: EventType[Any],
+        third: EventType[Any] | str,
+        fourth: EventType[Any] | str,
+        /,
+        *more: EventType[Any] | str,
+        timeout: timedelta | None = None,
+        on_consume: Callable[[Attempt, Received[Any]], Any],
     ) -> Coroutine[Any, Any, Received[Any]]: ...
     def wait_for_event(
         self,

@@ -125,7 +125,40 @@ class Step(Handle):
         /,
         *more: EventType[Any] | str,
         timeout: timedelta | None = None,
-        on_consume: Callable[[Attempt, Received[Any]], Any] | None = None,
+    ) -> Received[Any]: ...
+    @overload
+    def wait_for_event(
+        self,
+        name: str,
+        event: str,
+        /,
+        *more: EventType[Any] | str,
+        timeout: timedelta | None = None,
+        on_consume: Callable[[Attempt, Received[Any]], Any],
+    ) -> Received[Any]: ...
+    @overload
+    def wait_for_event(
+        self,
+        name: str,
+        event: EventType[Any],
+        second: str,
+        /,
+        *more: EventType[Any] | str,
+        timeout: timedelta | None = None,
+        on_consume: Callable[[Attempt, Received[Any]], Any],
+    ) -> Received[Any]: ...
+    @overload
+    def wait_for_event(
+        self,
+        name: str,
+        event: EventType[Any],
+        second: EventType[Any],
+        third: EventType[Any] | str,
+        fourth: EventType[Any] | str,
+        /,
+        *more: EventType[Any] | str,
+        timeout: timedelta | None = None,
+        on_consume: Callable[[Attempt, Received[Any]], Any],
     ) -> Received[Any]: ...
     def wait_for_event(
         self,
