@@ -20,7 +20,7 @@ from wfcore.keys import message_id
 from wfcore.model import PAUSE_REQUEST, Event, Hook
 from wfcore.outcome import Checkpointed, Completed, Ignored, Paused
 from wfcore.plan import AddEvent, AddHook, Applied, Exists, Plan, PutHook, PutStep
-from wfcore.planner import AsyncStep, Attempt, Step
+from wfcore.planner import AsyncStep, Attempt, Step, plan_restart
 from wfcore.planner.changes import change
 from wfcore.runner import StopSignal, TickReport, run_tick_async
 from wfcore.workflow import Workflow
@@ -536,6 +536,21 @@ def rival_stops(desk: Desk) -> None:
     due = PutHook(attrs.evolve(timer, due_at=desk.machine.now))
     plan = change(found, (due,), Checkpointed(), execution_id="rival", now=found.updated_at)
     assert isinstance(desk.store.inner.apply(plan), Applied)
+
+
+def test_s13_it_is_ended_when_the_instance_begins_another_run() -> None:
+    """A result of the old run must not be taken for one of the new, and nobody waits for it."""
+    slow = Body()
+
+    def restart() -> None:
+        plan = plan_restart(desk.snapshot, desk.ref, workflow, execution_id="restart")
+        assert isinstance(desk.store.inner.apply(plan), Applied)
+
+    desk = Desk.of(gathers(once(body_of(slow)), two_steps(one)))
+    (workflow,) = desk.registry
+    desk.store.when("before", "apply", 2, restart)
+    ticked(desk)
+    assert (slow.runs, slow.cancels, desk.instance.run_number) == (1, 1, 2)
 
 
 def test_s13_it_is_awaited_and_recorded_though_another_runner_is_at_work() -> None:

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -25,6 +26,8 @@ from wfcore.runner.runtime import REAL, Runtime
 
 Noted: TypeAlias = Callable[[Done, timedelta], None]
 """Told of a body that has settled, and how long it took."""
+Starts: TypeAlias = AbstractSet[tuple[str, str | None]]
+"""Keys of at-most-once steps that are started, with the execution ids of their starts."""
 
 
 @final
@@ -124,9 +127,16 @@ class Flights:
     def _first_landed(self, only: frozenset[str] | None) -> _Flight | None:
         return next((flight for flight in self._landed if only is None or flight.call.key in only), None)
 
-    async def discard(self) -> None:
-        """End all but at-most-once bodies; what comes of them counts for nothing (rules R2, O6)."""
-        await self._land([flight for flight in self._flights.values() if flight.call.started_by is None])
+    async def discard(self, starts: Starts | None = None) -> None:
+        """End all but at-most-once bodies; what comes of them counts for nothing (rules R2, O6).
+
+        ``starts``: the starts that are stored; at-most-once bodies of others are ended too (rule S13).
+        """
+        calls = (call for call in self._flights if call.started_by is None or not _is_stored(call, starts))
+        flights = [self._flights[call] for call in calls]
+        for flight in flights:
+            flight.drop()
+        await self._land(flights)
 
     async def land(self) -> bool:
         """Wait for at-most-once bodies, discard the others; whether any gave a result (which is noted, S13)."""
@@ -135,9 +145,6 @@ class Flights:
         return any(isinstance(each, Done) for each in landed)
 
     async def _land(self, flights: list[_Flight]) -> list[Done | Dropped]:
-        for flight in flights:
-            if flight.call.started_by is None:
-                flight.drop()
         if flights:
             await self._signal.wait_for(lambda: all(flight in self._landed for flight in flights))
         for flight in flights:
@@ -167,6 +174,10 @@ class Flights:
         if self._noted is not None:
             self._noted(done, self._runtime.since(flight.began))
         return done
+
+
+def _is_stored(call: StepCall, starts: Starts | None) -> bool:
+    return starts is None or (call.key, call.started_by) in starts
 
 
 async def _fly(flight: _Flight, threads: Threads) -> _Outcome:

@@ -63,7 +63,8 @@ class _Run(Run):
     async def plan(self, snapshot: Snapshot) -> Plan:
         self.flights.retrieved()
         if not self.memory.wrote_last(snapshot):
-            await self.flights.discard()
+            starts = {(step.key, step.execution_id) for step in snapshot.steps if step.status == "started"}
+            await self.flights.discard(starts)
         errand, memory = self.errand, self.memory
         if not self._awaits(snapshot):
             return await plan_in_thread(self.flights.threads, partial(self.plan_here, snapshot), self.commit)
