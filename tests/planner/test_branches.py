@@ -451,6 +451,10 @@ def _own(step: AsyncStep) -> Any:
             ),
         ),
         (
+            lambda step: step.gather("g", type),
+            "step 'gather:g[0]': the function of the branch gave type, which cannot be awaited",
+        ),
+        (
             lambda step: step.map("m", ["x"], lambda s, item: None, key=str),
             "step 'map:m[x]': the function of the branch gave NoneType, which cannot be awaited",
         ),
@@ -474,6 +478,7 @@ def _own(step: AsyncStep) -> Any:
         "another on_error",
         "items that cannot be encoded",
         "a function that gives a value",
+        "a builtin without a signature",
         "a function that gives nothing",
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from tests.lab import MINUTE, SECOND, T0, Lab
 from tests.planner.flights import Flights, body, doing, made
 from wfcore.errors import StepFailedError, StepUsageError
-from wfcore.outcome import Completed, Errored, Stuck, Suspended
+from wfcore.outcome import Completed, Errored, Ignored, Stuck, Suspended
 from wfcore.plan import Plan, PutStep, Write
 from wfcore.planner import AsyncStep, Attempt, Known, Unwind
 from wfcore.retry import Retry
@@ -629,6 +629,38 @@ def test_o6_bodies_in_flight_go_on_after_a_retrieve() -> None:
     known = Known(flights=tuple(flights.calls.values()), mine=frozenset([lab.instance.execution_id]))
     again = Flights(lab, known=known).lands("gather:g[0]>do:a", 2)
     assert ([], "[2,1]") == (again.started, lab.instance.output)
+
+
+def test_o6_a_body_that_takes_an_event_goes_on_after_a_retrieve_and_the_event_is_its_own() -> None:
+    def take(_attempt: Attempt, _received: object) -> None:
+        return
+
+    async def code(step: AsyncStep) -> Any:
+        taken, _, late = await step.gather(
+            "g",
+            lambda s: s.wait_for_event("e", "e", on_consume=take),
+            doing("a"),
+            lambda s: s.wait_for_event("f", "e", timeout=MINUTE),
+        )
+        return [taken.id, late.id]
+
+    lab = made(code)
+    lab.send("e", id="first")
+    flights = Flights(lab, stop_at=1).lands("gather:g[1]>do:a", 1)
+    known = Known(flights=tuple(flights.calls.values()), mine=frozenset([lab.instance.execution_id]))
+    lab.send("e", id="second")
+    again = Flights(lab, known=known)
+    again.lands("gather:g[0]>wait_for_event:e")
+    assert ([], '["first","second"]') == (again.started, lab.instance.output)
+
+
+def test_g3_a_conversation_about_an_instance_that_has_ended_is_over_at_once() -> None:
+    async def code(_step: AsyncStep) -> None:
+        return
+
+    lab = made(code)
+    Flights(lab)
+    assert isinstance(Flights(lab).outcome, Ignored)
 
 
 # -- mistakes of the author in one branch while bodies of others are in flight

@@ -2,15 +2,17 @@
 
 import gc
 import sys
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import attrs
 import pytest
 
 from tests.lab import MINUTE, T0, Lab
-from tests.planner.flights import made
+from tests.planner.flights import Flights, made
 from wfcore.plan import Plan
 from wfcore.planner import AsyncStep, Attempt, Continue
 from wfcore.retry import Retry
@@ -120,6 +122,28 @@ def test_p1_work_grows_with_the_number_of_items_and_not_faster(
     few = calls(prepared(branch, 25, ticked=ticked, **options))
     many = calls(prepared(branch, 100, ticked=ticked, **options))
     assert many / few < 5
+
+
+def test_p1_a_branch_that_has_ended_does_not_hold_on_to_what_its_steps_were_made_of() -> None:
+    class Large:
+        """Something that a body closes over."""
+
+    held: list[weakref.ref[Large]] = []
+
+    async def branch(step: AsyncStep, item: int) -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        await step.do("a", partial(use, large, item))
+
+    def use(_large: Large, _item: int, _attempt: Attempt) -> None:
+        return
+
+    async def code(step: AsyncStep) -> None:
+        await step.map("m", range(2), branch)
+
+    flights = Flights(made(code)).lands("map:m[0]>do:a")
+    gc.collect()
+    assert ([None, Large], ["map:m[1]>do:a"]) == ([each() and type(each()) for each in held], flights.flying)
 
 
 def test_p1_the_replay_of_a_map_is_work_that_grows_with_its_items_and_not_faster() -> None:

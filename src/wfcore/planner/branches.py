@@ -62,6 +62,7 @@ class Branches:
         """A branch has ended: its group may be decided, and the branches that are left closed."""
         index = branch.order[-1]
         group.ended[index] = result
+        branch.coroutine = branch.asked = None  # so that a group of thousands does not hold on to all their code
         group.request.branch.logs.extend(branch.logs)
         group.decision = decision = decide_group(group.fan, group.ended, index)
         alone = group.fan.races or isinstance(decision, Raise)  # else the clock is that of all branches (rule D5)
