@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Container, Mapping
 from operator import attrgetter
 
@@ -30,6 +31,7 @@ class History:
         self._settled.sort(key=attrgetter("sequence"), reverse=True)  # from the end
         self._steps = steps
         self._groups: frozenset[str] | None = None  # made when it is first needed
+        self._ordered: list[str] | None = None  # so is this: the keys, those of a scope side by side
 
     def ask(self, key: str) -> StepRecord | None:
         """The record of a step that the code asks for now."""
@@ -41,8 +43,17 @@ class History:
 
     def has_unasked(self, path: str) -> bool:
         """Whether a scope, or one below it, still holds a record that the code has not asked for (rule D4)."""
-        below = f"{path}>" if path else ""
-        return any(key.startswith(below) for key in self._unasked)
+        if not path:
+            return bool(self._unasked)
+        if self._ordered is None:
+            self._ordered = sorted(self._unasked)
+        below = f"{path}>"
+        for place in range(bisect_left(self._ordered, below), len(self._ordered)):
+            if not self._ordered[place].startswith(below):
+                break
+            if self._ordered[place] in self._unasked:
+                return True
+        return False
 
     def has_group(self, key: str) -> bool:
         """Whether anything was recorded in a group."""
