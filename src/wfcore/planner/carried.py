@@ -40,9 +40,11 @@ class Carried:
 
     def flight(self, request: Request) -> StepCall | None:
         """The body of this very attempt, in flight since before the snapshot; told once."""
-        call = self._flights.get(request.key)
-        attempts = request.record.attempts if request.record else 0
-        if call is None or call.attempt.number != attempts + 1 or call.started_by != started_by(request):
+        call, record = self._flights.get(request.key), request.record
+        if call is None or call.attempt.number != (record.attempts if record else 0) + 1:
+            return None
+        was_cancelled = record is not None and record.status == "cancelled"  # its record tells by whom, not who began
+        if not was_cancelled and call.started_by != started_by(request):
             return None
         return self._flights.pop(request.key)
 
