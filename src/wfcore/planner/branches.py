@@ -9,7 +9,7 @@ from wfcore.planner.agenda import Agenda
 from wfcore.planner.calls import Raised, Returned
 from wfcore.planner.groups import Fan, check_items, decide_group, join
 from wfcore.planner.history import History
-from wfcore.planner.live import Live
+from wfcore.planner.intake import Intake
 from wfcore.planner.requests import Branch, Group, Request, close_code, with_those_below
 from wfcore.planner.steps.decision import Raise, Return
 
@@ -20,17 +20,17 @@ class Branches:
     Args:
         history: knows the recorded lists of maps.
         agenda: the open requests.
-        live: takes what is made or cancelled.
+        intake: takes what is made or cancelled.
 
     Attributes:
         runnable: branches that can be advanced, oldest first.
         unawaited: requests that were made and not awaited yet, by key (rule P8).
     """
 
-    def __init__(self, history: History, agenda: Agenda, live: Live) -> None:
+    def __init__(self, history: History, agenda: Agenda, intake: Intake) -> None:
         self._history = history
         self._agenda = agenda
-        self._live = live
+        self._intake = intake
         self.runnable: deque[Branch] = deque()
         self.unawaited: dict[str, Request] = {}
         self._failing: Group | None = None
@@ -45,7 +45,7 @@ class Branches:
         if fan.items is not None:
             request.record = self._history.ask(request.key)
             if request.record is None:
-                self._live.mark(request, fan.items)
+                self._intake.mark(request, fan.items)
             else:
                 check_items(fan, request.record)
         if branch.logs and not self._history.has_group(request.key):
@@ -107,7 +107,7 @@ class Branches:
         for each in closing:
             request = each.asked
             if request is not None and request.key in self._agenda.open:
-                if not self._live.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
+                if not self._intake.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
                     request.leave_logs()
                 elif not decided.fan.races:
                     self._agenda.draining.add(request.key)

@@ -27,9 +27,14 @@ class Known:
 
 
 class Carried:
-    """:class:`Known`, looked up by what workflow code asks for."""
+    """:class:`Known`, looked up by what workflow code asks for.
+
+    Attributes:
+        absent: as :class:`Known` has it.
+    """
 
     def __init__(self, known: Known) -> None:
+        self.absent = known.absent
         self._mine = {*known.mine}
         self._held = {done.call.key: done for done in known.held}
         self._flights = {call.key: call for call in known.flights}
@@ -40,18 +45,18 @@ class Carried:
 
     def flight(self, request: Request) -> StepCall | None:
         """The body of this very attempt, in flight since before the snapshot; told once."""
-        call, record = self._flights.get(request.key), request.record
-        if call is None or call.attempt.number != (record.attempts if record else 0) + 1:
-            return None
-        was_cancelled = record is not None and record.status == "cancelled"  # its record tells by whom, not who began
-        if not was_cancelled and call.started_by != started_by(request):
+        call = self._flights.get(request.key)
+        attempts = request.record.attempts if request.record else 0
+        if call is None or call.attempt.number != attempts + 1 or call.started_by != started_by(request):
             return None
         return self._flights.pop(request.key)
 
     def result(self, request: Request) -> Done | None:
-        """The result of this very start of an at-most-once body (rule S13)."""
+        """The result of this very start of an at-most-once body (rule S13); told once."""
         done = self._held.get(request.key)
-        return done if done is not None and done.call.started_by == started_by(request) else None
+        if done is None or done.call.started_by != started_by(request):
+            return None
+        return self._held.pop(request.key)
 
     def is_mine(self, request: Request) -> bool:
         """Whether this runner has committed the start that is recorded: only it may run the body (rule S13)."""

@@ -9,16 +9,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
 from wfcore.errors import CodecError
-from wfcore.model import Event, Payload, StepRecord
+from wfcore.model import Event, StepRecord
 from wfcore.plan import AddInstance, Mutation, Plan
 from wfcore.planner.agenda import Agenda
 from wfcore.planner.calls import Returned, StepCall
-from wfcore.planner.carried import Carried, Known, started_by
+from wfcore.planner.carried import Carried, started_by
 from wfcore.planner.draft import Draft, cancelled
 from wfcore.planner.ends import (
     Answer,
@@ -33,13 +33,13 @@ from wfcore.planner.ends import (
     Parked,
     Stopped,
 )
+from wfcore.planner.intake import Intake
 from wfcore.planner.interpret import Interpreter, first_due, unless_undeliverable
 from wfcore.planner.refusals import awaitable_refused
 from wfcore.planner.requests import Request
 from wfcore.planner.steps.decision import is_waiting
-from wfcore.planner.steps.do import Do, must_start
+from wfcore.planner.steps.do import must_start
 from wfcore.planner.steps.wait import WaitForEvent, receive
-from wfcore.workflow import Received
 
 Asking: TypeAlias = Generator[Bodies | Plan, Answer, StepRecord | End | None]
 
@@ -52,65 +52,35 @@ class Live:
         agenda: what is asked for.
         interpreter: knows the step kinds.
         manner: how bodies run and when to checkpoint.
-        known: what the runner knows.
+        carried: what the runner knows.
 
     Attributes:
+        intake: what was asked for.
         is_over: tells whether the tick has ended: it may do so while bodies run, if one of them uses a step.
     """
 
-    def __init__(self, draft: Draft, agenda: Agenda, interpreter: Interpreter, manner: Manner, known: Known) -> None:
+    def __init__(
+        self, draft: Draft, agenda: Agenda, interpreter: Interpreter, manner: Manner, carried: Carried
+    ) -> None:
+        self.intake = Intake(draft, agenda, interpreter, carried)
         self._draft = draft
         self._agenda = agenda
         self._interpreter = interpreter
         self._manner = manner
         self._each_step = interpreter.workflow.checkpoint == "step"
-        self._carried = Carried(known)
-        self._absent = known.absent
+        self._carried = carried
+        self._absent = carried.absent
         self.is_over: Callable[[], bool] = bool
-        self._results: list[tuple[Request, Done]] = []
-        self._taking: dict[str, tuple[Event, Received[Any]]] = {}
-        self._closed: list[Request] = []
-        self._marks: list[tuple[Request, Payload | None]] = []
-
-    # -- what is noted while history is replayed, and written when it is used up
-
-    def mark(self, request: Request, result: Payload | None) -> None:
-        """A request whose record is complete when it is first reached: of a patch, of a map (rules K3, D4)."""
-        self._marks.append((request, result))
-
-    def is_flying(self, request: Request) -> bool:
-        """Whether the request's body is in flight; it may be so since before the snapshot (rule O6)."""
-        if request.key in self._agenda.flying:
-            return True
-        call = self._carried.flight(request)
-        if call is None:
-            return False
-        self._agenda.flies_on(request)
-        if call.event is not None:
-            self._draft.mailbox.reserve(call.event)
-        return True
-
-    def close(self, request: Request, *, unwanted: bool) -> bool:
-        """Its branch is closed, its record cancelled. Whether it settles all the same: recorded, or in flight."""
-        settles = self.is_flying(request) or (request.record is not None and request.record.sequence is not None)
-        self._agenda.drop(request, settles=settles, unwanted=unwanted)
-        if not settles and request.key in self._taking:  # by a body that is not started any more
-            self._draft.mailbox.release(self._taking.pop(request.key)[0])
-        if request.record is not None and is_waiting(request.record):
-            self._closed.append(request)
-        return settles
 
     # -- one settlement
 
     def settle(self) -> Asking:
         """Settle one thing, or end the tick: the record to deliver, the end, or ``None`` for another look."""
-        self.write()
+        self.intake.write()
+        if (held := self.intake.next_result()) is not None:
+            return self._settle_body(*held)
         if self._agenda.draining:
             return (yield from self._take(Bodies(only=frozenset(self._agenda.draining))))
-        while self._results:
-            request, done = self._results.pop(0)
-            if not request.branch.closed:
-                return self._settle_body(request, done)
         while due := self._first_due():
             request, record, event = due
             if event is not None and self._takes(request, event):
@@ -133,7 +103,7 @@ class Live:
         starts = [index for index, request in enumerate(ready) if must_start(request.spec, request.record)]
         if starts:
             for index in starts:
-                self._put(ready[index], self._interpreter.start(ready[index], self._draft.stamp()))
+                self.intake.put(ready[index], self._interpreter.start(ready[index], self._draft.stamp()))
             end = yield from self._checkpoint(others=self._agenda.ready_count > len(starts))
             if end is not None:
                 return end
@@ -146,7 +116,9 @@ class Live:
         return (yield from self._take(Bodies(tuple(calls), frozenset(self._agenda.unwanted), until)))
 
     def drain(self) -> Asking:
-        """Take what comes of a body in flight: the tick ends when there is none (rule P3)."""
+        """Take what comes of a body in flight, or is held: the tick ends when there is none (rule P3)."""
+        if (held := self.intake.next_result()) is not None:
+            return self._settle_body(*held)
         return (yield from self._take(Bodies(unwanted=frozenset(self._agenda.unwanted))))
 
     def _take(self, bodies: Bodies) -> Asking:
@@ -170,6 +142,8 @@ class Live:
                     request.leave_logs()
                 elif not self.is_over():
                     raise TypeError(f"{call.key!r} was dropped, and its result is wanted")
+                if request.record is not None and is_waiting(request.record):
+                    self.intake.put(request, cancelled(request.record, self._draft.now, self._draft.execution_id))
                 self._taken(request, call, consumed=False)
             case Elapsed(elapsed):
                 self._draft.advance(elapsed)
@@ -191,45 +165,6 @@ class Live:
         draft.committed(plan, answer.execution_id)
         return None
 
-    # -- what was asked for
-
-    def write(self) -> None:
-        """Write what was noted meanwhile, and sort what was asked for."""
-        stamp = self._draft.stamp()
-        for marked in self._marks:
-            self._draft.put(self._interpreter.mark(*marked, stamp))
-        for request in self._closed:
-            if request.record is not None and is_waiting(request.record):
-                request.record = cancelled(request.record, stamp.now, stamp.execution_id)
-                self._draft.put(request.record)
-        self._marks, self._closed = [], []
-        asked, self._agenda.asked = self._agenda.asked, []
-        for request in asked:
-            if not request.branch.closed and not self.is_flying(request):
-                self._sort(request)
-
-    def _sort(self, request: Request) -> None:
-        record = request.record
-        if record is not None and record.status == "cancelled":  # its branch is open again (rule M7)
-            record = self._interpreter.reopened(record, self._draft.stamp())
-            self._put(request, record)
-        if not isinstance(request.spec, Do):
-            if record is None:
-                self._put(request, self._interpreter.open(request, self._draft.stamp()))
-            self._agenda.waits.add(request)
-        elif record is None or record.status != "started":
-            self._agenda.may_run(request, at=record.next_retry_at if record else None, now=self._draft.now)
-        elif (done := self._carried.result(request)) is not None:
-            self._results.append((request, done))
-        elif self._carried.is_mine(request):
-            self._agenda.may_run(request, at=None, now=self._draft.now)
-        else:
-            self._agenda.waits.add(request)
-
-    def _put(self, request: Request, record: StepRecord, effects: tuple[Mutation, ...] = ()) -> None:
-        request.record = record
-        self._draft.put(record, effects=effects, logs=request.take_logs())
-
     def _first_due(self) -> tuple[Request, StepRecord, Event | None] | None:
         offered = self._draft.mailbox.offered
         return first_due(self._agenda.waits.candidates(offered), offered, self._draft.now)
@@ -249,7 +184,7 @@ class Live:
             received = receive(event, request.spec, self._interpreter.codec.decode)
         except CodecError:
             return False
-        self._taking[request.key] = event, received
+        self.intake.taking[request.key] = event, received
         self._draft.mailbox.reserve(event)
         self._agenda.take_event(request)
         return True
@@ -260,7 +195,7 @@ class Live:
     # -- bodies
 
     def _call(self, request: Request) -> StepCall:
-        taking = self._taking.get(request.key)
+        taking = self.intake.taking.get(request.key)
         return self._interpreter.call(request) if taking is None else self._interpreter.consume(request, *taking)
 
     def _settle_body(self, request: Request, done: Done) -> StepRecord | None:
@@ -285,7 +220,7 @@ class Live:
 
     def _settled(self, request: Request, record: StepRecord, effects: tuple[Mutation, ...] = ()) -> StepRecord | None:
         """Put the record; it is delivered if it has settled, else its body may run again."""
-        self._put(request, record, effects)
+        self.intake.put(request, record, effects)
         if record.status != "waiting":
             return record
         self._agenda.may_run(request, at=record.next_retry_at, now=self._draft.now)
@@ -294,7 +229,7 @@ class Live:
     def _taken(self, request: Request, call: StepCall, *, consumed: bool) -> None:
         """A body may have decided whether an event is consumed; if not, it is offered again (rule W9)."""
         if call.event is not None:
-            self._taking.pop(request.key, None)
+            self.intake.taking.pop(request.key, None)
             self._draft.mailbox.release(call.event)
             if consumed:
                 self._consume(call.event, request)

@@ -63,11 +63,12 @@ class Replay:
         self._history = history
         self._agenda = agenda
         self._live = live
+        self._intake = live.intake
         live.is_over = self._has_ended
         self._drive = drive
         self._over = False
         self._current: Branch | None = None
-        self._branches = Branches(history, agenda, live)
+        self._branches = Branches(history, agenda, live.intake)
         self._runnable = self._branches.runnable
         self._unawaited = self._branches.unawaited
         self._patches: dict[str, bool] = {}
@@ -132,7 +133,7 @@ class Replay:
             known = recorded or not self._history.has_unasked(scope.path)
             self._patches[patch_id] = known
             if known and not recorded:
-                self._live.mark(mark, None)
+                self._intake.mark(mark, None)
         return known
 
     def continue_with(self, params: Any) -> ContinueWith:
@@ -178,7 +179,7 @@ class Replay:
         """The loop. Ends when the tick has ended, or when it is a ``def`` workflow's turn."""
         while self._go_on():
             yield from self._settle(self._live.settle)
-        while self._agenda.flying and isinstance(self.end, Returned | Raised | Fault):
+        while (self._agenda.flying or self._intake.results) and isinstance(self.end, Returned | Raised | Fault):
             yield from self._settle(self._live.drain)
 
     def _go_on(self) -> bool:
@@ -248,7 +249,7 @@ class Replay:
                 return
             self._history.require_used_up(self._agenda.late)
             check_next_run(result, self._next_run)
-            self._live.write()
+            self._intake.write()
             self.end = result
         except WorkflowError as error:
             self.end = Fault(error)

@@ -32,7 +32,7 @@ from wfcore.plan import LogLine, Plan
 from wfcore.planner.agenda import Agenda
 from wfcore.planner.async_step import AsyncStep
 from wfcore.planner.calls import Perform, Raised, Returned, call_body
-from wfcore.planner.carried import Known
+from wfcore.planner.carried import Carried, Known
 from wfcore.planner.changes import nothing
 from wfcore.planner.draft import Draft
 from wfcore.planner.ends import (
@@ -247,7 +247,7 @@ def _begin(
     draft = Draft(snapshot, instance, execution_id, now, notify=workflow.notify)
     agenda = Agenda()
     interpreter = Interpreter(workflow=workflow, instance=instance, codec=codec)
-    live = Live(draft, agenda, interpreter, manner, known)
+    live = Live(draft, agenda, interpreter, manner, Carried(known))
     history = History(instance.ref, snapshot.steps)
     replay = Replay(history, interpreter, agenda, live, drive, instance.started_at or now)
     return _Begun(replay, draft, workflow, codec, params)
