@@ -6,7 +6,11 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
-from tests.lab import MINUTE, Lab
+import attrs
+import pytest
+
+from tests.lab import MINUTE, T0, Lab
+from tests.planner.rows import user_writes
 from wfcore.define import workflow
 from wfcore.plan import Plan
 from wfcore.planner import (
@@ -16,6 +20,7 @@ from wfcore.planner import (
     Done,
     Elapsed,
     Known,
+    Raised,
     Returned,
     Settled,
     StepCall,
@@ -104,6 +109,81 @@ def lost_race(lab: Lab) -> tuple[Talk, StepCall, StepCall]:
     asked = committed(lab, talk.send(Elapsed(MINUTE)), talk)
     [following] = asked.start
     return talk, loser, following
+
+
+def test_o6_a_body_in_flight_that_another_plan_has_started_is_another_attempt() -> None:
+    lab = lab_of(racing)
+    _, mine, _ = lost_race(lab)
+    other = lab_of(racing)
+    start = next(begin(other))
+    assert isinstance(start, Plan)
+    other.apply(start)
+    rows = other.snapshot()
+    other.put(attrs.evolve(rows, steps=tuple(attrs.evolve(step, execution_id="another") for step in rows.steps)))
+    talk = begin(other, Known(mine=frozenset({start.execution_id}), flights=(mine,)))
+    with pytest.raises(StopIteration) as stopped:
+        next(talk)
+    assert T0 + MINUTE == stopped.value.value.outcome.until
+
+
+# ---- results that are held, of several branches
+
+
+def both_held(code: Any, results: dict[str, Any]) -> Lab:
+    """Both bodies have started and settled, and what they gave is held; then a tick records it."""
+    lab = lab_of(code)
+    talk = begin(lab)
+    asked = committed(lab, next(talk), talk)
+    talk.close()
+    for call in asked.start:
+        call.attempt.write(f"write of {call.name}")
+    held = tuple(Done(call, Settled(results[call.name], elapsed=HOUR)) for call in asked.start)
+    talk = begin(lab, Known(mine=frozenset({plan.execution_id for plan in lab.plans}), held=held))
+    with pytest.raises(StopIteration) as stopped:
+        committed(lab, next(talk), talk)
+    lab.apply(stopped.value.value)
+    return lab
+
+
+async def race_of_two(step: AsyncStep) -> int:
+    winner, _ = await step.race("first", once("a"), once("b"))
+    return winner
+
+
+async def gather_of_two(step: AsyncStep) -> None:
+    await step.gather("both", once("a"), once("b"))
+
+
+def written(lab: Lab) -> list[object]:
+    return [value for plan in lab.plans for value in user_writes(plan)]
+
+
+def test_p5_a_held_result_that_has_lost_a_race_is_recorded_too_with_its_writes() -> None:
+    """Its body has run, and runs only once."""
+    lab = both_held(race_of_two, {"a": Returned(None), "b": Returned(None)})
+    assert ("0", ["completed", "completed"], ["write of a", "write of b"]) == (
+        lab.instance.output,
+        [step.status for step in lab.steps().values()],
+        written(lab),
+    )
+
+
+def test_p4_a_held_result_is_recorded_before_the_failure_of_its_sibling_is_raised() -> None:
+    lab = both_held(gather_of_two, {"a": Raised(LookupError()), "b": Returned(None)})
+    assert ("errored", {"gather:both[0]>do:a": 1, "gather:both[1]>do:b": 2}, ["write of b"]) == (
+        lab.instance.status,
+        {key: step.sequence for key, step in lab.steps().items()},
+        written(lab),
+    )
+
+
+def test_s13_held_results_of_branches_take_no_time() -> None:
+    """It was counted from another retrieve."""
+    lab = both_held(gather_of_two, {"a": Returned(None), "b": Returned(None)})
+    assert {T0} == {step.settled_at for step in lab.steps().values()}
+
+
+# ---- in a losing branch
 
 
 def test_p5_what_comes_of_it_in_a_losing_branch_is_recorded() -> None:

@@ -227,6 +227,26 @@ def test_d4_what_counts_is_the_scope_in_which_it_is_asked_and_those_below(
 
 
 @both_colours
+def test_d4_what_was_asked_for_since_another_patch_of_the_scope_does_not_count(colour: Colour) -> None:
+    def code(*, new: bool) -> Program:
+        def program(step: Any) -> Running:
+            inner, ways = step.scope("s"), []
+            ways.append(new and inner.patched("before"))
+            yield inner.do("a", nothing)
+            ways.append(new and inner.patched("after"))
+            yield step.sleep("nap", MINUTE)
+            return ways
+
+        return program
+
+    lab = begin(colour, code(new=False))
+    lab.run()
+    deploy(lab, colour, code(new=True))
+    lab.run(until=T0 + MINUTE)
+    assert "[false,true]" == lab.instance.output
+
+
+@both_colours
 def test_d4_its_name_is_one_for_the_whole_run_whatever_the_scope(colour: Colour) -> None:
     def program(step: Any) -> Running:
         ways = [step.patched("p"), step.scope("s").patched("p")]
