@@ -573,6 +573,17 @@ def test_s13_its_result_is_recorded_though_the_instance_is_paused_meanwhile() ->
     assert statuses(desk) == {"do:once": "completed", "do:first": "completed"}
 
 
+@pytest.mark.usefixtures("both_runners")
+def test_s13_a_stop_starts_no_body_that_nobody_would_run() -> None:
+    runs: list[int] = []
+    stop = StopSignal(requested=True)
+    desk = Desk.of(gathers(once(noting(runs))))
+    desk.tick(stop=stop)
+    stopped = list(runs)
+    desk.tick()
+    assert ([], [1], "[7]") == (stopped, runs, desk.instance.output)
+
+
 def test_s13_a_stop_waits_for_it() -> None:
     slow = Body()
     stop = StopSignal()

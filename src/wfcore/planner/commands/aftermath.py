@@ -6,7 +6,7 @@ import attrs
 
 from wfcore.errors import WriteFailedError
 from wfcore.failure import failure_of
-from wfcore.model import FiredHook, Snapshot, StepRecord
+from wfcore.model import FiredHook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Deferred, Errored, Ignored
 from wfcore.plan import AddHook, AtVersion, Mutation, Plan, PutHook, PutInstance, PutStep
 from wfcore.planner.changes import change, handled, nothing, terminal_notice
@@ -98,12 +98,19 @@ def plan_write_failure(
 
 
 def released(checkpoint: Plan) -> Plan:
-    """A checkpoint whose runner will not go on: its timer is due at once, so that another one may (rule O6)."""
+    """A checkpoint whose runner will not go on: its timer is due at once, so that another one may (rule O6).
+
+    An at-most-once body that it was to start is not started: nobody would run it (rule S13).
+    """
     row = next(mutation.instance for mutation in checkpoint.mutations if isinstance(mutation, PutInstance))
-    return attrs.evolve(
-        checkpoint,
-        mutations=tuple(
-            PutHook(attrs.evolve(mutation.hook, due_at=row.updated_at)) if isinstance(mutation, PutHook) else mutation
-            for mutation in checkpoint.mutations
-        ),
-    )
+    return attrs.evolve(checkpoint, mutations=tuple(_released(each, row) for each in checkpoint.mutations))
+
+
+def _released(mutation: Mutation, row: Instance) -> Mutation:
+    match mutation:
+        case PutHook(hook):
+            return PutHook(attrs.evolve(hook, due_at=row.updated_at))
+        case PutStep(step) if step.status == "started" and step.execution_id == row.execution_id:
+            return PutStep(attrs.evolve(step, status="waiting", wake_at=None))
+        case _:
+            return mutation
