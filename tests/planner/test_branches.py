@@ -263,6 +263,24 @@ def test_p1_a_branch_that_raises_at_once_fails_like_any_other(ask: Any, caught: 
     assert caught == output(code)
 
 
+def test_p1_a_branch_that_raises_stop_iteration_has_not_returned() -> None:
+    async def code(step: AsyncStep) -> str:
+        try:
+            await step.gather("g", lambda s: next(iter(())))
+        except RuntimeError as error:
+            return str(error)
+        return "nothing"
+
+    assert "the function of branch 'gather:g[0]' raised StopIteration" == output(code)
+
+
+def test_p1_the_items_of_a_map_are_plain_json_if_its_function_does_not_say() -> None:
+    async def code(step: AsyncStep) -> Any:
+        return await step.map("m", [[1], "a"], lambda *both: both[0].do("v", lambda attempt: both[1]))
+
+    assert [[1], "a"] == output(code)
+
+
 # -- on_error="collect"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab import MINUTE, T0, Lab
 from tests.planner.flights import Flights, made
+from tests.planner.rows import event
 from wfcore.plan import Plan
 from wfcore.planner import AsyncStep, Attempt, Continue
 from wfcore.retry import Retry
@@ -122,6 +123,35 @@ def test_p1_work_grows_with_the_number_of_items_and_not_faster(
     few = calls(prepared(branch, 25, ticked=ticked, **options))
     many = calls(prepared(branch, 100, ticked=ticked, **options))
     assert many / few < 5
+
+
+class Compared(str):
+    """A type of event; comparing it is a call that is counted."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+
+def test_w5_of_a_type_for_each_branch_work_grows_with_waits_times_events_at_most() -> None:
+    """After a long pause all events that branches wait for may be there at once."""
+
+    async def branch(step: AsyncStep, item: int) -> None:
+        await step.wait_for_event("e", str(item))
+
+    def all_at_once(size: int) -> int:
+        lab = spread(branch, size)
+        lab.tick()
+        snapshot = lab.snapshot()
+        events = (event(f"e{number}", instance_ref=lab.ref, type=Compared(number)) for number in range(size))
+        lab.put(attrs.evolve(snapshot, events=tuple(events)))
+        return calls(lambda: tick(lab))
+
+    assert all_at_once(160) / all_at_once(40) < 4 * 4
 
 
 def test_p1_a_branch_that_has_ended_does_not_hold_on_to_what_its_steps_were_made_of() -> None:

@@ -266,7 +266,10 @@ class AsyncStep(Awaiting):
 def _begin(replay: Replay, function: Callable[[AsyncStep], Any], branch: Branch) -> Any:
     """Call the function of a branch with a step of its own."""
     depth = branch.group.request.scope.depth if branch.group else 0
-    return function(AsyncStep(replay, branch, Scope(branch.path, depth + 1)))
+    try:
+        return function(AsyncStep(replay, branch, Scope(branch.path, depth + 1)))
+    except StopIteration as error:  # it would end the branch as if it had returned
+        raise RuntimeError(f"the function of branch {branch.path!r} raised StopIteration") from error
 
 
 def _with_item(fn: Callable[[AsyncStep, Any], Any], item: Any, step: AsyncStep) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -187,10 +187,17 @@ def first_due(
 
     By instant, events before deadlines, then by branch, the one that stands first in the code.
     """
+    by_type: dict[str, list[Event]] = {}
+    for event in events:
+        by_type.setdefault(event.type, []).append(event)
     first = None
     for request in requests:
         record = request.record
-        if record is None or (found := _due(record, events, now)) is None:
+        if record is None:
+            continue
+        one_type = len(record.event_types) == 1  # of thousands of branches each may wait for a type of its own
+        found = _due(record, by_type.get(record.event_types[0], ()) if one_type else events, now)
+        if found is None:
             continue
         place = (*found[:2], request.branch.order)
         if first is None or place < first[0]:
@@ -221,7 +228,7 @@ def _consume(on_consume: Any, received: Received[Any], attempt: Attempt) -> Any:
     return on_consume(attempt, received)
 
 
-def _due(record: StepRecord, events: tuple[Event, ...], now: datetime) -> tuple[datetime, int, Event | None] | None:
+def _due(record: StepRecord, events: Sequence[Event], now: datetime) -> tuple[datetime, int, Event | None] | None:
     """When it became due, whether by an event (0) or by its deadline (1), and the event (rule W6)."""
     event = wanted_event(record, events)
     if event is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -81,7 +81,7 @@ def later(now: datetime, delay: timedelta) -> datetime:
     return now + delay if delay <= LATEST - now else LATEST
 
 
-def wanted_event(record: StepRecord, events: tuple[Event, ...]) -> Event | None:
+def wanted_event(record: StepRecord, events: Sequence[Event]) -> Event | None:
     """The first pending user event, in order of arrival, that a waiting event wait may take (rules W4, W6)."""
     for event in events:
         in_time = record.wake_at is None or event.created_at <= record.wake_at
