@@ -41,7 +41,7 @@ class Intake:
         self._carried = carried
         self.results: list[tuple[Request, Done]] = []
         self.taking: dict[str, tuple[Event, Received[Any]]] = {}
-        self._closed: list[Request] = []
+        self._closed: list[tuple[Request, StepRecord]] = []
         self._marks: list[tuple[Request, Payload | None]] = []
 
     def mark(self, request: Request, result: Payload | None) -> None:
@@ -69,7 +69,7 @@ class Intake:
         if not settles and request.key in self.taking:  # by a body that is not started any more
             self._draft.mailbox.release(self.taking.pop(request.key)[0])
         if not settles and record is not None and is_waiting(record):
-            self._closed.append(request)
+            self._closed.append((request, record))
         return settles
 
     def _is_held(self, request: Request) -> bool:
@@ -96,10 +96,9 @@ class Intake:
         stamp = self._draft.stamp()
         for marked in self._marks:
             self._draft.put(self._interpreter.mark(*marked, stamp))
-        for request in self._closed:
-            if request.record is not None and is_waiting(request.record):
-                request.record = cancelled(request.record, stamp.now, stamp.execution_id)
-                self._draft.put(request.record)
+        for request, record in self._closed:
+            request.record = cancelled(record, stamp.now, stamp.execution_id)
+            self._draft.put(request.record)
         self._marks, self._closed = [], []
         asked, self._agenda.asked = self._agenda.asked, []
         for request in asked:
