@@ -97,10 +97,6 @@ class Flights:
         self._pass(after)
         return self._send(Elapsed(self._elapsed))
 
-    def throws(self, error: BaseException) -> Flights:
-        """A body raised something that is no result."""
-        return self._go_on(lambda: self.loop.throw(error))
-
     def crashes(self) -> None:
         """The process is gone, with all that was in flight."""
         self.loop.close()

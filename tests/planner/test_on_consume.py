@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from datetime import timedelta
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from tests.lab import MINUTE, T0, Lab
+from tests.lab import MINUTE, SECOND, T0, Lab
 from tests.planner.rows import user_writes, written_events, written_steps
 from tests.planner.worker import Worker
 from tests.twins import Colour, Running, begin, both_colours
@@ -16,7 +16,21 @@ from wfcore.define import workflow
 from wfcore.errors import EventTimeoutError, StepBodyError, StepFailedError
 from wfcore.outcome import Completed
 from wfcore.plan import Plan
-from wfcore.planner import AsyncStep, Attempt, Bodies, Continue, Done, Dropped, call_body, tick_loop
+from wfcore.planner import (
+    AsyncStep,
+    Attempt,
+    Bodies,
+    Continue,
+    Done,
+    Dropped,
+    Elapsed,
+    Known,
+    Raised,
+    Returned,
+    Settled,
+    call_body,
+    tick_loop,
+)
 from wfcore.workflow import EventType, Received
 
 HOUR = 60 * MINUTE
@@ -394,13 +408,63 @@ def test_w9_bodies_that_take_events_start_together() -> None:
     ]
 
 
-def test_w10_what_is_due_after_it_is_looked_at_as_soon_as_the_body_has_started() -> None:
-    """Another branch does not have to wait for the body."""
-    lab = branches(first=listen(noted), second=lambda step: step.wait_for_event("stop", "stop"))
+@pytest.mark.parametrize(
+    ("answer", "winner"),
+    [(Returned(None), "1"), (Raised(ValueError("no")), "0")],
+    ids=["taken", "not taken"],
+)
+def test_w10_what_was_due_after_the_event_waits_until_a_body_has_decided_about_it(answer: Any, winner: str) -> None:
+    """W6: the tick is late, the event was not; if it is not taken, the deadline decides the race after all."""
+
+    async def listens(step: AsyncStep) -> None:
+        with suppress(StepFailedError):
+            await step.wait_for_event("go", Go, on_consume=noted)
+            return
+        await step.sleep("long", HOUR)
+
+    lab = racing(lambda step: step.sleep("late", 2 * MINUTE), listens)
+    lab.now += MINUTE
     lab.send(Go, 7)
+    lab.now = T0 + HOUR
+    talk, [asked] = conversation(lab)
+    [taking] = asked.start
+    assert asked.until is None
+    finish(lab, talk, Done(taking, Settled(answer, SECOND)))
+    assert winner == lab.instance.output
+
+
+def test_w10_an_event_that_came_later_waits_too() -> None:
+    lab = racing(listen(noted), lambda step: step.wait_for_event("stop", "stop"))
+    lab.send(Go, 7)
+    lab.now += SECOND
     lab.send("stop")
+    talk, [asked] = conversation(lab)
+    [taking] = asked.start
+    finish(lab, talk, Done(taking, call_body(taking)))
+    assert "0" == lab.instance.output
+
+
+def test_w10_a_deadline_that_passes_while_the_body_runs_does_not_wait() -> None:
+    """A race with a sleep times the body out; nothing is held up that was not due before."""
+    lab = racing(lambda step: step.sleep("late", 2 * MINUTE), listen(noted))
+    lab.send(Go, 7)
+    talk, [asked] = conversation(lab)
+    [taking] = asked.start
+    asked = _asked(talk.send(Elapsed(2 * MINUTE)), lab, talk)
+    assert asked.unwanted == {taking.key}
+    finish(lab, talk, Dropped(taking))
+    assert "0" == lab.instance.output
+
+
+def test_w10_a_body_that_is_carried_over_a_retrieve_holds_up_what_was_due_before_it() -> None:
+    lab = racing(lambda step: step.sleep("late", 2 * MINUTE), listen(noted))
+    lab.send(Go, 7)
+    lab.now = T0 + HOUR
     _, [asked] = conversation(lab)
-    assert timedelta(0) == asked.until
+    again = tick_loop(lab.snapshot(), lab.fired(), lab.registry, execution_id="again", known=Known(flights=asked.start))
+    kept = _asked(next(again), lab, again)
+    finish(lab, again, Done(asked.start[0], call_body(asked.start[0])))
+    assert ((), "1") == (kept.start, lab.instance.output)
 
 
 def test_w9_a_body_that_is_cancelled_releases_the_event() -> None:

@@ -18,7 +18,7 @@ from wfcore.define import workflow
 from wfcore.errors import StepBodyError, StepFailedError, StepUsageError, StoreUnavailableError
 from wfcore.keys import message_id
 from wfcore.model import PAUSE_REQUEST, Event, Hook
-from wfcore.outcome import Checkpointed, Completed, Ignored, Paused
+from wfcore.outcome import Checkpointed, Completed, Ignored, Paused, Stuck
 from wfcore.plan import AddEvent, AddHook, Applied, Exists, Plan, PutHook, PutStep
 from wfcore.planner import AsyncStep, Attempt, Step, plan_restart
 from wfcore.planner.changes import change
@@ -208,7 +208,7 @@ def test_r5_an_awaitable_that_cannot_be_awaited_is_the_authors_error(
     desk = Desk.of(colour(partial(body, [], [0])))
     error = ticks(desk).error
     assert isinstance(error, StepBodyError)
-    assert "run the workflow, an 'async def', by an AsyncDispatcher" in str(error)
+    assert "needs an 'async def' workflow and an AsyncDispatcher" in str(error)
     assert desk.snapshot.steps == ()
 
 
@@ -662,6 +662,23 @@ def test_k2_a_body_that_uses_a_step_is_the_authors_error() -> None:
 
     desk = Desk.of(w)
     assert isinstance(ticked(desk).error, StepUsageError)
+
+
+def test_k2_a_body_that_uses_a_step_costs_the_others_nothing() -> None:
+    """D9: what else is in flight lands and is kept."""
+    slow = Body()
+
+    async def uses(step: AsyncStep) -> None:
+        async def body(attempt: Attempt) -> None:
+            asyncio.get_running_loop().call_later(1, slow.gate.opened.set)
+            await step.do("inner", one)
+
+        await step.do("outer", body)
+
+    desk = Desk.of(gathers(uses, do("slow", body_of(slow))))
+    report = ticked(desk)
+    assert isinstance(report.plan and report.plan.outcome, Stuck)
+    assert statuses(desk) == {"do:slow": "completed"}
 
 
 # ---- cancelling the host

@@ -226,7 +226,7 @@ AUTHORS: dict[str, tuple[Workflow[None, Any], type[WfcoreError], str]] = {
         StepBodyError,
         (
             "step 'do:charge': its body gave an awaitable (coroutine), and this runner cannot await; use a plain "
-            "function as the body, or run the workflow, an 'async def', by an AsyncDispatcher"
+            "function as the body; one that is awaited needs an 'async def' workflow and an AsyncDispatcher"
         ),
     ),
     "forgotten await": (

@@ -30,6 +30,7 @@ class Agenda:
         first: by key, those whose body takes an event and is to be started before all others (rule W9).
         flying: by key, those whose body is in flight.
         unwanted: keys of bodies in flight that may be cancelled.
+        held_until: what was due by then waits for bodies in flight that take events which came before (W9, W10).
         draining: keys of late requests that settle before anything else: a group has failed and waits for them (P4).
     """
 
@@ -41,7 +42,9 @@ class Agenda:
         self.first: OrderedDict[str, Request] = OrderedDict()
         self.flying: dict[str, Request] = {}
         self.unwanted: set[str] = set()
+        self.held_until: datetime | None = None
         self.draining: set[str] = set()
+        self._takers: set[str] = set()
         self._ready: OrderedDict[str, Request] = OrderedDict()
         self._retrying = Timers()
         self._places = Places()
@@ -90,6 +93,12 @@ class Agenda:
         self.flying[request.key] = request
         request.branch.mark_begun()
 
+    def holds_for(self, request: Request, now: datetime) -> None:
+        """Its body, in flight now, decides whether an event is taken: what is due by now came later, and waits."""
+        self._takers.add(request.key)
+        self.held_until = now
+        self.waits.hold(now)
+
     def flies_on(self, request: Request) -> None:
         """Its body is in flight since before the tick."""
         self._places.occupy(request)
@@ -98,6 +107,11 @@ class Agenda:
     def landed(self, key: str) -> Request:
         """Its body is not in flight any more."""
         self.unwanted.discard(key)
+        if key in self._takers:
+            self._takers.remove(key)
+            if not self._takers:
+                self.held_until = None
+                self.waits.release()
         request = self.flying.pop(key)
         self._places.leave(request)
         return request

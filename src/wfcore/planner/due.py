@@ -63,6 +63,7 @@ class Waits:
 
     def __init__(self) -> None:
         self.timers = Timers()
+        self._held: dict[str, Request] = {}
         self._listening: dict[str, dict[str, Request]] = {}
 
     def add(self, request: Request) -> None:
@@ -74,8 +75,19 @@ class Waits:
     def discard(self, request: Request) -> None:
         """Forget a request."""
         self.timers.discard(request.key)
+        self._held.pop(request.key, None)
         for type_ in request.record.event_types if request.record else ():
             self._listening.get(type_, {}).pop(request.key, None)
+
+    def hold(self, now: datetime) -> None:
+        """Set those aside whose deadline has passed: something that came before is not decided yet."""
+        self._held.update((request.key, request) for request in self.timers.pop_due(now))
+
+    def release(self) -> None:
+        """Take up those that were set aside."""
+        held, self._held = self._held, {}
+        for request in held.values():
+            self.timers.add(request)
 
     def candidates(self, events: tuple[Event, ...]) -> Iterator[Request]:
         """Those of which one is due first, if any is: with the first deadline, or wanting one of these events."""

@@ -58,6 +58,7 @@ class Intake:
         self._agenda.flies_on(request)
         if call.event is not None:
             self._draft.mailbox.reserve(call.event)
+            self._agenda.holds_for(request, self._draft.now)
         return True
 
     def close(self, request: Request, *, unwanted: bool) -> bool:

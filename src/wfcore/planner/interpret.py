@@ -181,11 +181,12 @@ class Interpreter:
 
 
 def first_due(
-    requests: Iterable[Request], events: tuple[Event, ...], now: datetime
+    requests: Iterable[Request], events: tuple[Event, ...], now: datetime, held_until: datetime | None = None
 ) -> tuple[Request, StepRecord, Event | None] | None:
     """What became due first, and the event it takes, if any (rule W10); ``None``: nothing is due.
 
-    By instant, events before deadlines, then by branch, the one that stands first in the code.
+    By instant, events before deadlines, then by branch, the one that stands first in the code. An event that came until
+    ``held_until`` is not taken yet: a body in flight decides about one that came before.
     """
     by_type: dict[str, list[Event]] = {}
     for event in events:
@@ -197,7 +198,7 @@ def first_due(
             continue
         one_type = len(record.event_types) == 1  # of thousands of branches each may wait for a type of its own
         found = _due(record, by_type.get(record.event_types[0], ()) if one_type else events, now)
-        if found is None:
+        if found is None or (held_until is not None and found[2] is not None and found[0] <= held_until):
             continue
         place = (*found[:2], request.branch.order)
         if first is None or place < first[0]:

@@ -35,7 +35,7 @@ from wfcore.planner.ends import (
 )
 from wfcore.planner.intake import Intake
 from wfcore.planner.interpret import Interpreter, first_due, unless_undeliverable
-from wfcore.planner.refusals import awaitable_refused
+from wfcore.planner.refusals import awaitable_refused, misplaced
 from wfcore.planner.requests import Request
 from wfcore.planner.steps.decision import is_waiting
 from wfcore.planner.steps.do import must_start
@@ -86,17 +86,17 @@ class Live:
             if event is not None and self._takes(request, event):
                 continue
             if self._agenda.first:  # bodies that take what came before
-                return (yield from self._run(is_due=True))
+                return (yield from self._run(only_first=True))
             return self._settle_wait(request, record, event)
         return (yield from self._run())
 
-    def _run(self, *, is_due: bool = False) -> Asking:
+    def _run(self, *, only_first: bool = False) -> Asking:
         """Start what may start, and wait for what comes first; nothing is in flight then: the tick ends.
 
-        ``is_due``: something is due, and is looked at again as soon as the bodies have started.
+        ``only_first``: only bodies that take events; something that came later is due before others.
         """
         self._agenda.retry_due(self._draft.now)
-        ready = self._agenda.startable(None if self._manner.concurrent else 1, only_first=is_due)
+        ready = self._agenda.startable(None if self._manner.concurrent else 1, only_first=only_first)
         if not ready and not self._agenda.flying:
             return Parked()
         calls = [self._call(request) for request in ready]
@@ -111,7 +111,9 @@ class Live:
             if (start := started_by(request)) is not None:
                 calls[index] = attrs.evolve(calls[index], started_by=start)
             self._agenda.start(request)
-        deadline = self._draft.now if is_due else self._agenda.next_deadline()
+            if calls[index].event is not None:
+                self._agenda.holds_for(request, self._draft.now)
+        deadline = self._agenda.next_deadline()
         until = None if deadline is None else max(timedelta(0), deadline - self._draft.base)
         return (yield from self._take(Bodies(tuple(calls), frozenset(self._agenda.unwanted), until)))
 
@@ -140,8 +142,8 @@ class Live:
                 request = self._agenda.landed(call.key)
                 if self._agenda.late.pop(call.key, None) is not None:
                     request.leave_logs()
-                elif not self.is_over():
-                    raise TypeError(f"{call.key!r} was dropped, and its result is wanted")
+                elif not self.is_over():  # the loop of another instance, whose step the body has used, knows already
+                    raise misplaced(call.key)
                 if request.record is not None and is_waiting(request.record):
                     self.intake.put(request, cancelled(request.record, self._draft.now, self._draft.execution_id))
                 self._taken(request, call, consumed=False)
@@ -167,7 +169,8 @@ class Live:
 
     def _first_due(self) -> tuple[Request, StepRecord, Event | None] | None:
         offered = self._draft.mailbox.offered
-        return first_due(self._agenda.waits.candidates(offered), offered, self._draft.now)
+        held_until = self._agenda.held_until
+        return first_due(self._agenda.waits.candidates(offered), offered, self._draft.now, held_until)
 
     def _settle_wait(self, request: Request, record: StepRecord, event: Event | None) -> StepRecord | None:
         settled = self._interpreter.settle_due(request, record, event, self._draft.stamp())

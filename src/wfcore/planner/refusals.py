@@ -67,7 +67,7 @@ def awaitable_refused(step_key: str, value: Any) -> StepBodyError:
     return StepBodyError(
         step_key,
         f"its body gave an awaitable ({type(value).__qualname__}), and this runner cannot await",
-        "use a plain function as the body, or run the workflow, an 'async def', by an AsyncDispatcher",
+        "use a plain function as the body; one that is awaited needs an 'async def' workflow and an AsyncDispatcher",
     )
 
 

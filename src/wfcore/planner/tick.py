@@ -140,10 +140,9 @@ def tick_loop(
     """:func:`plan_tick` as a conversation, for ``async def`` workflows: bodies of several branches run at once.
 
     The generator yields ``Bodies``, answered with ``Done``, ``Dropped`` or ``Elapsed``, and checkpoint plans, answered
-    with ``Continue`` or ``Stop``. It returns the plan to apply. A body that raises ``Unwind`` has used a step: it is
-    answered with ``Dropped``, so that the others can land, or the ``Unwind`` is thrown into the generator.
-    Close it if the conversation is broken off. Bodies that are in flight when it ends after ``Stop`` are the driver's:
-    to be handed to the next tick by ``known.flights``, or to be thrown away (rule O6).
+    with ``Continue`` or ``Stop``. It returns the plan to apply. A body that raises ``Unwind`` has used a step, and is
+    answered with ``Dropped``. Close it if the conversation is broken off. Bodies that are in flight when it ends after
+    ``Stop`` are the driver's: to be handed to the next tick by ``known.flights``, or to be thrown away (rule O6).
 
     Args, Raises:
         As :func:`plan_tick`; ``known`` holds what the runner knows and the rows do not tell.
@@ -155,10 +154,7 @@ def tick_loop(
     if not begun.workflow.is_async:
         raise TypeError(f"{begun.workflow.name!r} is a 'def' workflow, whose steps are calls: use plan_tick")
     try:
-        try:
-            yield from begun.loop()
-        except Unwind as unwind:  # a body used a step
-            begun.replay.unwound(unwind)
+        yield from begun.loop()
         return begun.plan()
     finally:
         begun.replay.close()

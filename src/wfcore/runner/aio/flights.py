@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias, final
 
 import attrs
 
-from wfcore.planner import Bodies, Done, Dropped, Elapsed, Raised, Returned, Settled, StepCall
+from wfcore.planner import Bodies, Done, Dropped, Elapsed, Raised, Returned, Settled, StepCall, Unwind
 from wfcore.runner.aio.threads import Threads
 from wfcore.runner.aio.waiting import LoopSignal, let_go
 from wfcore.runner.runtime import REAL, Runtime
@@ -168,6 +168,8 @@ class Flights:
         result = flight.task.result()
         if isinstance(result, Dropped):
             return result
+        if isinstance(result, _Left) and isinstance(result.error, Unwind):  # it has used a step
+            return Dropped(flight.call)
         if isinstance(result, _Left):
             raise result.error
         done = Done(flight.call, Settled(result, self._runtime.since(self._retrieved_at)))

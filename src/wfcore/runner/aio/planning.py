@@ -14,7 +14,7 @@ import attrs
 from wfcore.codec import JSON
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import Plan
-from wfcore.planner import RECOVER_AFTER, Bodies, Commit, Continue, Done, Known, Stop, Unwind, tick_loop
+from wfcore.planner import RECOVER_AFTER, Bodies, Commit, Continue, Done, Known, Stop, tick_loop
 from wfcore.planner.ends import Answer
 from wfcore.ports import Codec
 from wfcore.runner.aio.flights import Flights
@@ -98,10 +98,7 @@ def _advance(step: _Step) -> Bodies | Plan | _Made:
 async def _answered(loop: _Loop, asked: Bodies | Plan, flights: Flights, commit: AsyncCommit) -> _Step:
     if isinstance(asked, Plan):
         return partial(loop.send, await commit(asked))
-    try:
-        return partial(loop.send, await flights.next(asked))
-    except Unwind as unwind:  # a body used a step
-        return partial(loop.throw, unwind)
+    return partial(loop.send, await flights.next(asked))
 
 
 # -- def workflows
