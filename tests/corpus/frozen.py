@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import timedelta
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -17,6 +18,9 @@ from wfcore.evolve import Rows, evolve
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import Conflict, Plan
 from wfcore.planner import Continue, Settled, StepCall, Stop, call_body, plan_tick
+from wfcore.planner.carried import Known
+from wfcore.planner.ends import Done, Dropped, Elapsed
+from wfcore.planner.tick import tick_loop
 from wfcore.workflow import Registry
 
 FOLDER = Path(__file__).parent / "ticks"
@@ -43,6 +47,21 @@ class Body:
 
 
 @attrs.frozen(kw_only=True)
+class Reply:
+    """What came first of the bodies in flight, where several may be (``tick_loop``).
+
+    Attributes:
+        what: ``done`` or ``dropped``, of the body of ``key``; ``elapsed``: a deadline passed.
+        key: the step's key.
+        elapsed: time since the retrieve.
+    """
+
+    what: Literal["done", "dropped", "elapsed"]
+    key: str = ""
+    elapsed: timedelta = timedelta(0)
+
+
+@attrs.frozen(kw_only=True)
 class Tick:
     """One call of ``plan_tick``.
 
@@ -52,6 +71,7 @@ class Tick:
         commits: execution ids that the commits of checkpoints answered with, ``None``: stop. ``commits is None``:
             nobody commits.
         bodies: what the planner asked for.
+        replies: what it was told of bodies in flight; ``None``: there is one at a time.
         plans: what went to ``commit``, and the plan that was returned.
         error: name of the error's class if one was raised in place of that.
         after: the rows once the plans are applied.
@@ -65,6 +85,7 @@ class Tick:
     recover_after: timedelta
     commits: tuple[str | None, ...] | None
     bodies: tuple[Body, ...] = ()
+    replies: tuple[Reply, ...] | None = None
     plans: tuple[Plan, ...] = ()
     error: str | None = None
     after: Snapshot
@@ -92,6 +113,32 @@ class _Run:
         self.bodies.append(Body(call.key, call.attempt.number, call.attempt.idempotency_key, elapsed))
         return attrs.evolve(call_body(call), elapsed=elapsed)
 
+    def talk(self, tick: Tick, loop: Generator[Any, Any, Plan]) -> Plan:
+        """Hold the conversation of a tick whose bodies are in flight together."""
+        replies = list(tick.replies or ())
+        flying: dict[str, StepCall] = {}
+        answer: Any = None
+        try:
+            while True:
+                asked = loop.send(answer)
+                if isinstance(asked, Plan):
+                    answer = self.commit(asked)
+                    continue
+                flying.update({call.key: call for call in asked.start})
+                answer = self._reply(replies.pop(0), flying)
+        except StopIteration as stop:
+            last: Plan = stop.value
+            return last
+
+    def _reply(self, reply: Reply, flying: dict[str, StepCall]) -> Done | Dropped | Elapsed:
+        if reply.what == "elapsed":
+            return Elapsed(reply.elapsed)
+        call = flying.pop(reply.key)
+        if reply.what == "dropped":
+            return Dropped(call)
+        self.elapsed = repeat(reply.elapsed)
+        return Done(call, self.perform(call))
+
     def commit(self, plan: Plan) -> Continue | Stop:
         self.plans.append(plan)
         execution_id = self.commits.pop(0) if self.commits else None
@@ -102,17 +149,14 @@ def planned(tick: Tick, elapsed: Iterator[timedelta]) -> Tick:
     """The tick, planned by this version; ``elapsed`` tells when the results of bodies are known."""
     run = _Run(elapsed, list(tick.commits or ()))
     error = None
+    given = (tick.snapshot, tick.fired, Registry([getattr(workflows, name) for name in tick.workflows]))
+    options: dict[str, Any] = {"execution_id": tick.execution_id, "recover_after": tick.recover_after}
     try:
-        last = plan_tick(
-            tick.snapshot,
-            tick.fired,
-            Registry([getattr(workflows, name) for name in tick.workflows]),
-            execution_id=tick.execution_id,
-            mine=tick.mine,
-            perform=run.perform,
-            commit=None if tick.commits is None else run.commit,
-            recover_after=tick.recover_after,
-        )
+        if tick.replies is not None:
+            last = run.talk(tick, tick_loop(*given, known=Known(mine=tick.mine), **options))
+        else:
+            commit = None if tick.commits is None else run.commit
+            last = plan_tick(*given, mine=tick.mine, perform=run.perform, commit=commit, **options)
         run.plans.append(last)
     except (WorkflowError, CodecError) as raised:
         error = type(raised).__name__

@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 
 from tests.corpus import workflows
-from tests.corpus.frozen import Tick, planned
+from tests.corpus.frozen import Reply, Tick, planned
 from tests.corpus.workflows import MINUTE, SECOND, Approval, Approved, Order, Rejected
 from tests.lab import T0, Lab
 from tests.planner.rows import hook, instance, message, notice, pause_request, record, snapshot, timer
 from wfcore import EventType
 from wfcore.errors import CodecError, WorkflowError
+from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook, Hook, Snapshot
 from wfcore.planner import RECOVER_AFTER, plan_defer
 from wfcore.workflow import Registry
@@ -58,6 +59,8 @@ class Recorder:
         took: timedelta = timedelta(0),
         fired: Hook | None = None,
         stops: bool = False,
+        mine: frozenset[str] = frozenset(),
+        replies: tuple[Reply, ...] | None = None,
     ) -> Tick:
         """Plan a tick, keep it, apply what it planned; an author's error defers the hook."""
         lab = self.lab
@@ -70,7 +73,8 @@ class Recorder:
             snapshot=seen,
             fired=firing,
             execution_id=lab.next_id("tick"),
-            mine=frozenset(),
+            mine=mine,
+            replies=replies,
             recover_after=RECOVER_AFTER,
             commits=(None,) if stops else commits,
             after=seen,
@@ -85,8 +89,8 @@ class Recorder:
 
     def run(self, until: datetime, *, took: timedelta = timedelta(0)) -> None:
         """Handle hooks at their times."""
-        while due := sorted(each.due_at for each in self.lab.snapshot().hooks if each.due_at <= until):
-            self.tick(max(self.lab.now, due[0]), took=took)
+        while due := [each for each in self.lab.snapshot().hooks if each.due_at <= until and not _is_notice(each)]:
+            self.tick(max(self.lab.now, min(each.due_at for each in due)), took=took)
 
     def _defer(self, seen: Snapshot, firing: FiredHook) -> None:
         lab = self.lab
@@ -94,6 +98,10 @@ class Recorder:
             lab.plan(fired=firing)
         except (WorkflowError, CodecError) as error:
             lab.apply(plan_defer(seen, firing, error, execution_id=lab.next_id("defer")))
+
+
+def _is_notice(hook: Hook) -> bool:
+    return is_terminal_notice(hook.id)  # no tick handles it
 
 
 def _registry(names: tuple[str, ...]) -> Registry:
@@ -194,6 +202,68 @@ def waited_for_others() -> Recorder:
     return recorder
 
 
+def in_flight(code: str, replies: tuple[Reply, ...]) -> Recorder:
+    """Bodies of several branches at once, and what came of them in that order."""
+    recorder = Recorder.of(code, continued=True)
+    recorder.tick(replies=replies)
+    recorder.run(T0 + HOUR)
+    return recorder
+
+
+def done(key: str, seconds: int = 0) -> Reply:
+    return Reply(what="done", key=key, elapsed=seconds * SECOND)
+
+
+def mapped_others() -> Recorder:
+    recorder = Recorder.of("maps", params=[2, 3])
+    recorder.tick()
+    recorder.deploy("maps_of_others")
+    recorder.tick(T0 + MINUTE)
+    return recorder
+
+
+def started(code: str) -> Recorder:
+    """Started by one runner, found by others, then without a result at its deadline."""
+    recorder = Recorder.of(code)
+    recorder.run(T0)
+    recorder.run(T0 + 2 * HOUR)
+    return recorder
+
+
+def started_and_run(code: str) -> Recorder:
+    recorder = Recorder.of(code)
+    first = recorder.tick()
+    recorder.tick(mine=frozenset({first.execution_id}), took=SECOND)
+    recorder.run(T0 + HOUR)
+    return recorder
+
+
+def decided() -> Recorder:
+    recorder = Recorder.of("deciding")
+    recorder.tick()
+    recorder.send(Rejected, "no")
+    recorder.send(Rejected, "yes")
+    recorder.run(T0 + MINUTE)
+    return recorder
+
+
+def patched_late() -> Recorder:
+    recorder = Recorder.of("unpatched")
+    recorder.run(T0)
+    recorder.deploy("patched")
+    recorder.run(T0 + HOUR)
+    return recorder
+
+
+def ran_on() -> Recorder:
+    recorder = Recorder.of("endless", params=1)
+    recorder.tick()
+    for _ in range(2):
+        recorder.send("anything", None)
+        recorder.run(recorder.lab.now)
+    return recorder
+
+
 def gate(seen: Snapshot, trigger: Hook | None = None) -> Recorder:
     recorder = Recorder(("ends",), Lab(_registry(("ends",))))
     recorder.lab.ref = "w#1"
@@ -234,6 +304,37 @@ SCENARIOS: dict[str, Callable[[], Recorder]] = {
     "ends, bad name": lambda: ran("ends", 4 * SECOND, params="bad name", continued=True),
     "ends, swallow": lambda: ran("ends", 4 * SECOND, params="swallow"),
     "forgetful": lambda: ran("forgetful", 4 * SECOND, continued=True),
+    "branches, by tick": lambda: ran("branches"),
+    "branches, continued": lambda: ran("branches_by_step", continued=True),
+    "branches, in flight": lambda: in_flight(
+        "branches_by_step",
+        (
+            done("gather:all[2]>do:flaky", 1),
+            done("gather:all[0]>do:label", 2),
+        ),
+    ),
+    "races, in flight": lambda: in_flight(
+        "racing",
+        (
+            Reply(what="elapsed", elapsed=MINUTE),
+            done("race:first[0]>do:work", 61),
+            done("race:first[1]>do:struggle", 62),
+            done("race:second[1]>do:work", 63),
+            Reply(what="dropped", key="race:second[2]>do:work"),
+        ),
+    ),
+    "failing branches": lambda: ran("failing_branches"),
+    "maps": lambda: ran("maps", params=[2, 3, 5]),
+    "maps, another list": mapped_others,
+    "once, nobody runs it": lambda: started("once"),
+    "once, alone": lambda: started("once_alone"),
+    "once, run": lambda: started_and_run("once"),
+    "once, alone, run": lambda: started_and_run("once_alone"),
+    "deciding": decided,
+    "patched, new run": lambda: ran("patched"),
+    "patched, old run": patched_late,
+    "telling": lambda: ran("telling"),
+    "endless": ran_on,
     "gate, no instance": lambda: gate(snapshot(None, hooks=[timer(), message()])),
     "gate, nothing at all": lambda: gate(snapshot(None)),
     "gate, other run": lambda: gate(

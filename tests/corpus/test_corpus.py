@@ -48,14 +48,15 @@ def test_every_scenario_is_frozen() -> None:
 def test_every_outcome_of_a_tick_is_frozen() -> None:
     outcomes = {type(plan.outcome).__name__ for path in FILES for tick in read(path) for plan in tick.plans}
     assert {
-        "Completed",
-        "Errored",
-        "Suspended",
-        "Paused",
         "Checkpointed",
-        "Stuck",
-        "Rescheduled",
+        "Completed",
+        "Continued",
+        "Errored",
         "Ignored",
+        "Paused",
+        "Rescheduled",
+        "Stuck",
+        "Suspended",
     } == outcomes
 
 

@@ -19,6 +19,7 @@ from wfcore import (
     EventTimeoutError,
     EventType,
     NonRetryableError,
+    Received,
     Retry,
     RetryAfterError,
     Step,
@@ -234,3 +235,178 @@ def ends(step: Step, how: str) -> Any:
 async def forgetful(step: AsyncStep) -> None:
     await step.do("work", lambda attempt: 1)
     step.do("forgotten", lambda attempt: 2)  # type: ignore[unused-coroutine] # the point of it
+
+
+# ---- branches
+
+
+async def nap(minutes: int, step: AsyncStep) -> int:
+    await step.sleep("nap", minutes * MINUTE)
+    return minutes
+
+
+async def deliver(order: Order, step: AsyncStep) -> str:
+    label = await step.do("label", lambda attempt: f"label {order.id}")
+    await step.sleep("dry", MINUTE)
+    return await step.do("ship", lambda attempt: f"{label} shipped", retry=RETRIES["linear"])
+
+
+async def flaky(step: AsyncStep) -> int:
+    return await step.do("flaky", decline(2), retry=RETRIES["exponential"])
+
+
+@workflow(name="branches", checkpoint="tick")
+async def branches(step: AsyncStep) -> list[Any]:
+    found: list[Any] = []
+    label, minutes, attempts = await step.gather("all", partial(deliver, Order("o1", 1)), partial(nap, 3), flaky)
+    found += [label, minutes, attempts, step.now().isoformat()]
+    found += await step.gather("again", {"a": partial(nap, 1), "b": partial(nap, 1)})
+    racers: dict[str, Any] = {"slow": partial(nap, 60), "fast": partial(nap, 2), "flaky": flaky}
+    key, winner = await step.race("race", racers)
+    found += [key, winner, step.now().isoformat(), str(step.uuid("id"))]
+    return found
+
+
+@workflow(name="branches")
+async def branches_by_step(step: AsyncStep) -> list[Any]:
+    return await branches.fn(step)  # type: ignore[no-any-return] # the same code
+
+
+async def refuse(step: AsyncStep) -> None:
+    await step.do("refuse", decline(9))
+
+
+async def nested(step: AsyncStep) -> None:
+    await step.gather("inner", partial(nap, 60), partial(nap, 2), deliver_late)
+
+
+async def deliver_late(step: AsyncStep) -> str:
+    await step.sleep("wait", MINUTE)
+    return await step.do("late", lambda attempt: "late")
+
+
+@workflow(name="failing branches", checkpoint="tick")
+async def failing_branches(step: AsyncStep) -> list[str]:
+    found = []
+    try:
+        await step.gather("all", nested, refuse, deliver_late)
+    except StepFailedError as error:
+        found.append(error.step_key)
+    try:
+        await step.race("race", nested, refuse)
+    except StepFailedError as error:
+        found.append(error.step_key)
+    await step.sleep("after", MINUTE)
+    return found
+
+
+async def divide(step: AsyncStep, number: int) -> int:
+    await step.sleep("think", SECOND)
+    return await step.do("divide", lambda attempt: 60 // number)
+
+
+@workflow(name="maps", checkpoint="tick")
+async def maps(step: AsyncStep, numbers: list[int]) -> list[Any]:
+    found: list[Any] = [await step.map("all", numbers, divide, max_concurrency=2)]
+    results = await step.map("collect", [*numbers, 0], divide, key=str, on_error="collect")
+    found.append([type(each).__name__ for each in results])
+    found.append(await step.map("none", [], divide))
+    return found
+
+
+@workflow(name="maps", checkpoint="tick")
+async def maps_of_others(step: AsyncStep, numbers: list[int]) -> list[Any]:
+    return [await step.map("all", [1, *numbers], divide, max_concurrency=2)]
+
+
+# ---- starts that are committed first, bodies that decide, patches, others, runs without end
+
+
+@workflow(name="once")
+async def once(step: AsyncStep) -> list[Any]:
+    return [
+        *await step.gather(
+            "both",
+            lambda branch: branch.do("pay", lambda attempt: "paid", at_most_once=timedelta(hours=1)),
+            partial(nap, 1),
+        )
+    ]
+
+
+@workflow(name="once")
+def once_alone(step: Step) -> str:
+    try:
+        return step.do("pay", lambda attempt: "paid", at_most_once=timedelta(hours=1), retry=RETRIES["constant"])
+    except StepFailedError as error:
+        return error.failure.type
+
+
+def accept(attempt: Attempt, received: Received[Any]) -> None:
+    attempt.write({"answered by": received.id})
+    if received.payload == "no":
+        raise DeclinedError("no is no answer", received.payload)
+
+
+async def answered(step: AsyncStep) -> str:
+    try:
+        received: Received[str] = await step.wait_for_event("answer", Rejected, on_consume=accept)
+    except StepFailedError as error:
+        return error.failure.message
+    return received.id
+
+
+@workflow(name="deciding", checkpoint="tick")
+async def deciding(step: AsyncStep) -> list[str]:
+    return [*await step.gather("both", answered, answered)]
+
+
+@workflow(name="patched")
+def unpatched(step: Step) -> list[Any]:
+    step.do("work", lambda attempt: 1)
+    step.sleep("nap", MINUTE)
+    return []
+
+
+@workflow(name="patched")
+def patched(step: Step) -> list[Any]:
+    step.do("work", lambda attempt: 1)
+    found: list[Any] = [step.patched("check")]
+    if found[0]:
+        found.append(step.do("check", lambda attempt: 2))
+    step.sleep("nap", MINUTE)
+    return [*found, step.patched("end"), step.patched("check")]
+
+
+def tell(attempt: Attempt) -> None:
+    attempt.start(sleeps, id="child", tags={"parent": "1"})
+    attempt.send_event(waits, "other", Approved, Approval("parent"))
+    attempt.send_event(waits, "other", "anything", {"n": 1}, event_id="mine")
+
+
+@workflow(name="telling", notify=True)
+def telling(step: Step) -> None:
+    step.do("tell", tell)
+
+
+@workflow(name="endless", notify=True, checkpoint="tick")
+def endless(step: Step, number: int) -> str:
+    step.do("count", lambda attempt: attempt.idempotency_key)
+    received = step.wait_for_event("next", Anything)
+    if number < 2:
+        return step.continue_with(number + 1)
+    return received.id
+
+
+async def work(step: AsyncStep) -> str:
+    return await step.do("work", lambda attempt: "worked", retry=RETRIES["linear"])
+
+
+async def struggle(step: AsyncStep) -> int:
+    return await step.do("struggle", decline(9), retry=RETRIES["linear"])
+
+
+@workflow(name="racing")
+async def racing(step: AsyncStep) -> list[Any]:
+    found: list[Any] = [*await step.race("first", work, struggle, partial(nap, 1))]
+    found += await step.race("second", partial(nap, 1), work, work)
+    return [*found, step.now().isoformat()]
