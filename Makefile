@@ -14,7 +14,7 @@ CHECK := $(VENV)/check
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
-.PHONY: demo test check lint types coverage format bench crash laws sizes clean
+.PHONY: demo test check lint types coverage format bench crash laws mutants sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
 	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
@@ -50,6 +50,9 @@ crash: $(TEST)/.stamp  ## 1,000 times kill -9
 
 laws: $(TEST)/.stamp  ## 50,000 examples of every law
 	WFCORE_HYPOTHESIS_PROFILE=laws $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
+
+mutants: $(TEST)/.stamp  ## a patch that breaks each rule, and the test that fails; ARGS="G4 S"
+	$(TEST)/bin/python -m tests.mutants $(ARGS)
 
 sizes:  ## operations per port, lines of code per adapter
 	$(PYTHON) tools/sizes.py

@@ -6,7 +6,7 @@ A law that costs more than its neighbours takes a share: `settings(max_examples=
 import os
 from importlib.util import find_spec
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # No deadline and no complaint about slowness: both would make a verdict depend on the machine.
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -14,6 +14,10 @@ _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=1_000, derandomize=True)
 settings.register_profile("laws", _COMMON, max_examples=50_000)
+# `make mutants` runs it hundreds of times; it leaves no failing example behind.
+settings.register_profile(
+    "mutants", _COMMON, max_examples=25, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 
 _PROFILE = os.environ.get("WFCORE_HYPOTHESIS_PROFILE", "dev")
 settings.load_profile(_PROFILE)

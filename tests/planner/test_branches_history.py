@@ -176,6 +176,8 @@ def test_d1_a_branch_more_is_no_mismatch() -> None:
     "items", [[1, 2, 3, 4], [1, 2], [1, 3, 2], [1, 2, 4]], ids=["longer", "shorter", "reordered", "changed"]
 )
 def test_d1_another_list_under_a_map_is_a_mismatch(items: list[int]) -> None:
+    """P1: what the record of the map is for."""
+
     def mapped(numbers: list[int]) -> Code:
         async def code(step: AsyncStep) -> None:
             await step.map("m", numbers, lambda s, item: s.do("a", body))

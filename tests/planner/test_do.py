@@ -286,7 +286,9 @@ def test_the_caller_gets_the_decoded_encoding_and_not_the_bodys_own_object() -> 
     assert (True, False) == (seen[0] == lines, seen[0] is lines)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, (1, 2), {1: "a"}, math.nan, b"x", Payment("p", 1)], ids=repr)
+@pytest.mark.parametrize(
+    "value", [pytest.param(object(), id="object"), {1, 2}, (1, 2), {1: "a"}, math.nan, b"x", Payment("p", 1)], ids=repr
+)
 def test_a_value_that_is_not_plain_json_fails_a_step_without_a_type(value: object) -> None:
     """S5, S15: on the first run, with what to pass."""
     lab = charging(lambda attempt: value, THREE)
@@ -605,6 +607,15 @@ def test_every_attempt_of_a_step_has_the_same_idempotency_key() -> None:
 
     charging(charge, THREE).run(until=T0 + MINUTE)
     assert (3, 1) == (len(keys), len(set(keys)))
+
+
+# ---- S11: no timeout
+
+
+def test_s11_a_body_may_take_as_long_as_it_likes() -> None:
+    lab = charging(lambda attempt: "receipt")
+    lab.tick(perform=taking(timedelta(days=400)))
+    assert ("completed", T0 + timedelta(days=400)) == (charged(lab).status, charged(lab).settled_at)
 
 
 # ---- S12: at least once

@@ -1,0 +1,1 @@
+"""For every rule a small patch that breaks it, and the test that finds out: ``make mutants``."""
