@@ -11,10 +11,11 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 DEMO := $(VENV)/demo
 TEST := $(VENV)/test
 CHECK := $(VENV)/check
+MUTMUT := $(VENV)/mutmut
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
-.PHONY: demo test check lint types coverage format bench crash laws mutants sizes clean
+.PHONY: demo test check lint types coverage format bench crash laws mutants mutmut survivors sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
 	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
@@ -54,11 +55,18 @@ laws: $(TEST)/.stamp  ## 50,000 examples of every law
 mutants: $(TEST)/.stamp  ## a patch that breaks each rule, and the test that fails; ARGS="G4 S"
 	$(TEST)/bin/python -m tests.mutants $(ARGS)
 
+mutmut: $(MUTMUT)/.stamp  ## mutants of every line of the planner and of evolve; ARGS='wfcore.evolve.*'
+	WFCORE_HYPOTHESIS_PROFILE=mutants $(MUTMUT)/bin/mutmut run $(ARGS)
+	$(MUTMUT)/bin/python -m tests.mutants.survivors
+
+survivors: $(MUTMUT)/.stamp  ## does each listed survivor still exist? Nothing is run
+	$(MUTMUT)/bin/python -m tests.mutants.survivors --names
+
 sizes:  ## operations per port, lines of code per adapter
 	$(PYTHON) tools/sizes.py
 
 clean:
-	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist mutants
 
 # The demo and the benchmark use the package as a user has it: built and installed.
 $(DEMO)/.stamp: pyproject.toml $(SOURCES)
@@ -74,4 +82,9 @@ $(TEST)/.stamp: pyproject.toml
 $(CHECK)/.stamp: pyproject.toml
 	$(PYTHON) -m venv $(CHECK)
 	$(CHECK)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(MUTMUT)/.stamp: pyproject.toml
+	$(PYTHON) -m venv $(MUTMUT)
+	$(MUTMUT)/bin/python -m pip install --quiet --editable '.[mutation]'
 	touch $@

@@ -14,7 +14,7 @@ _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=1_000, derandomize=True)
 settings.register_profile("laws", _COMMON, max_examples=50_000)
-# `make mutants` runs it hundreds of times; it leaves no failing example behind.
+# `make mutants` and `make mutmut` run it hundreds of times; it leaves no failing example behind.
 settings.register_profile(
     "mutants", _COMMON, max_examples=25, derandomize=True, phases=[Phase.explicit, Phase.generate]
 )

@@ -149,7 +149,9 @@ def test_a_step_failure_that_escapes_is_the_instances_failure() -> None:
     assert outcome.failure.is_a(StepFailedError)
 
 
-@pytest.mark.parametrize(("value", "result"), [(object(), Any), ("seven", int), ((1, 2), Any)], ids=repr)
+@pytest.mark.parametrize(
+    ("value", "result"), [pytest.param(object(), Any, id="object"), ("seven", int), ((1, 2), Any)], ids=repr
+)
 def test_an_output_that_cannot_be_encoded_ends_the_instance(value: object, result: Any) -> None:
     """O2, S15."""
     lab = lab_of(lambda step: value, result=result)

@@ -465,7 +465,7 @@ def test_w7_the_record_of_a_timeout_is_errored(colour: Colour) -> None:
         (EventType("big", int), 10**40),
         ("plain", {"payload": [1, 2.5, None, True, {"": ""}]}),
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=["class", "none", "comma", "quotes", "backslash", "brackets", "unicode", "big", "plain"],
 )
 def test_w8_what_is_received_is_equal_live_and_on_replay(
     colour: Colour, event: EventType[Any] | str, payload: object
