@@ -34,19 +34,23 @@ def as_def(program: Program, *, name: str = "w", **options: Any) -> Workflow[Any
 def as_async_def(program: Program, *, name: str = "w", **options: Any) -> Workflow[Any, Any]:
     @workflow(name=name, **options)
     async def twin(step: AsyncStep) -> Any:
-        running = program(step)
-        resume, value = running.send, None
-        while True:
-            try:
-                asked = resume(value)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                resume, value = running.send, await asked
-            except BaseException as error:
-                resume, value = running.throw, error
+        return await awaited(program(step))
 
     return twin
+
+
+async def awaited(running: Running) -> Any:
+    """Run a generator that yields steps, awaiting each."""
+    resume, value = running.send, None
+    while True:
+        try:
+            asked = resume(value)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            resume, value = running.send, await asked
+        except BaseException as error:
+            resume, value = running.throw, error
 
 
 BOTH = [pytest.param(as_def, id="def"), pytest.param(as_async_def, id="async def")]

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 from hypothesis import strategies as st
 
 from tests.lab import T0, Lab
-from tests.properties.programs import TYPES, Program, programs
+from tests.properties.programs import TYPES, Chances, Kinds, Program, chances, program_of
 from tests.twins import Colour, as_async_def
 from wfcore.model import TERMINAL, FiredHook
+from wfcore.outcome import Checkpointed
 from wfcore.plan import Plan
 from wfcore.planner import Continue, Settled, StepCall, call_body
 
@@ -41,18 +42,53 @@ class Script:
     troubles: tuple[Trouble, ...] = ()
 
 
-def scripts(*, timed: bool = True, troubles: bool = False) -> st.SearchStrategy[Script]:
+_TROUBLES: tuple[Trouble, ...] = ("none", "early", "late", "twice", "lost", "other hook", "stale hook")
+_PAYLOADS = "", "x", ',"payload":', '"}', "\x00é"
+
+
+def letters_of(chances: Chances) -> tuple[Letter, ...]:
+    """The letters that these chances stand for, in order of time."""
+    found: list[Letter] = []
+    while chances.below(4) and len(found) < 6:
+        found.append(Letter(chances.below(90), chances.pick(*TYPES), chances.pick(*_PAYLOADS)))
+    return tuple(sorted(found, key=lambda letter: letter.seconds))
+
+
+def script_of(drawn: tuple[bytes, bytes, bytes], kinds: Kinds) -> Script:
+    """The script that these bytes stand for."""
+    troubles = Chances(drawn[2])
+    return Script(
+        program_of(drawn[0], kinds),
+        letters_of(Chances(drawn[1])),
+        tuple(troubles.pick(*_TROUBLES) for _ in range(len(drawn[2]))),
+    )
+
+
+def scripts(*, timed: bool = True, troubles: bool = False, branches: bool = False) -> st.SearchStrategy[Script]:
     """Scripts; every wait that is reached soon has a letter that may answer it."""
-    letters = st.builds(
-        Letter, st.integers(0, 90), st.sampled_from([*TYPES]), st.sampled_from(["", "x", ',"payload":', '"}', "\x00é"])
-    )
-    kinds: list[Trouble] = ["none", "early", "late", "twice", "lost", "other hook", "stale hook"]
-    return st.builds(
-        Script,
-        programs(timed=timed),
-        st.lists(letters, max_size=6).map(lambda found: tuple(sorted(found, key=lambda letter: letter.seconds))),
-        st.lists(st.sampled_from(kinds), min_size=1, max_size=25).map(tuple) if troubles else st.just(()),
-    )
+    kinds = Kinds(timed=timed, fans=branches)
+    return _bytes(troubles=troubles).map(lambda found: script_of(found, kinds))
+
+
+@attrs.frozen
+class Drawn:
+    """The same bytes as a script for either colour: only ``async def`` workflows have branches."""
+
+    plain: Script
+    branched: Script
+
+    def of(self, colour: Colour) -> Script:
+        return self.branched if colour is as_async_def else self.plain
+
+
+def scripts_by_colour(*, timed: bool = True, troubles: bool = False) -> st.SearchStrategy[Drawn]:
+    """Scripts for tests of both colours."""
+    plain, branched = Kinds(timed=timed), Kinds(timed=timed, fans=True)
+    return _bytes(troubles=troubles).map(lambda found: Drawn(script_of(found, plain), script_of(found, branched)))
+
+
+def _bytes(*, troubles: bool) -> st.SearchStrategy[tuple[bytes, bytes, bytes]]:
+    return st.tuples(chances(56, 90), chances(12, 20), chances(16, 30) if troubles else st.just(b""))
 
 
 @attrs.define
@@ -75,6 +111,7 @@ class Play:
     ticks: list[Plan] = attrs.field(factory=list)
     attempts: list[tuple[str, int, datetime]] = attrs.field(factory=list)
     _fired: list[FiredHook] = attrs.field(factory=list)
+    _mine: set[str] = attrs.field(factory=set)
 
     @classmethod
     def begin(cls, script: Script, colour: Colour = as_async_def, *, continued: bool = False) -> "Play":
@@ -90,6 +127,8 @@ class Play:
         for _ in range(2_000):
             trouble = troubles.pop(0) if troubles else "none"
             due_at = min((hook.due_at for hook in self.lab.hooks().values()), default=None)
+            if self._mine and self.ticks and isinstance(self.ticks[-1].outcome, Checkpointed):
+                due_at = self.lab.now  # the runner goes on at once
             arrives_at = T0 + timedelta(seconds=letters[0].seconds) if letters else None
             if arrives_at is not None and (due_at is None or arrives_at <= due_at):
                 letter = letters.pop(0)
@@ -115,14 +154,22 @@ class Play:
         fired = self._hook(trouble)
         self._fired.append(fired)
         if trouble == "lost":
-            before = self.lab.world, len(self.sightings), len(self.lab.plans), len(self.ticks)
+            world = self.lab.world
+            noted: list[list[Any]] = [self.sightings, self.lab.plans, self.ticks, self.attempts]
+            before = [len(each) for each in noted]
             self._plan(fired)
-            self.lab.world = before[0]
-            del self.sightings[before[1] :], self.lab.plans[before[2] :], self.ticks[before[3] :]
+            self.lab.world = world
+            for each, length in zip(noted, before, strict=True):
+                del each[length:]
+            self._mine.clear()
             return
         for _ in range(2 if trouble == "twice" else 1):
-            self.ticks.append(self.lab.apply(self._plan(fired)))
-            yield self.ticks[-1]
+            plan = self.lab.apply(self._plan(fired))
+            self._mine.add(plan.execution_id)
+            self.ticks.append(plan)
+            yield plan
+        if self.ticks[-1].is_empty:  # somebody else is at work, or was (rule R1)
+            self.lab.now += timedelta(seconds=1)
 
     def _hook(self, trouble: Trouble) -> FiredHook:
         stored = sorted(self.lab.snapshot().hooks, key=lambda hook: (hook.due_at, hook.id))
@@ -140,9 +187,12 @@ class Play:
 
         def commit(plan: Plan) -> Continue:
             self.lab.apply(plan)
+            self._mine.add(plan.execution_id)
             return Continue(self.lab.next_id("continued"))
 
-        return self.lab.plan(fired=fired, perform=perform, commit=commit if self.continued else None)
+        return self.lab.plan(
+            fired=fired, perform=perform, commit=commit if self.continued else None, mine=frozenset(self._mine)
+        )
 
 
 def play(script: Script, colour: Colour = as_async_def, *, continued: bool = False) -> Play:
