@@ -215,3 +215,25 @@ def test_d8_lines_of_a_map_are_not_emitted_again_on_replay() -> None:
     lab.tick()
     lab.tick(at=T0 + MINUTE)
     assert ["before", "1", "2"] == lines(lab)
+
+
+async def _empty(step: AsyncStep) -> None:
+    pass
+
+
+async def _group_that_ends(step: AsyncStep) -> None:
+    step.log("of a loser")
+    await step.gather("g")
+
+
+async def _group_that_begins(step: AsyncStep) -> None:
+    step.log("of a loser")
+    await step.gather("g", _empty)
+
+
+@pytest.mark.parametrize("loser", [_group_that_ends, _group_that_begins])
+def test_d8_what_a_loser_has_logged_before_a_group_without_records_is_emitted(loser: Any) -> None:
+    async def race(step: AsyncStep) -> None:
+        await step.race("r", loser, _empty)
+
+    assert ["of a loser"] == [line.message for line in made(race).tick().logs]

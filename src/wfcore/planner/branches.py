@@ -104,13 +104,23 @@ class Branches:
         closing = [each for each in with_those_below(branch) if not each.closed]
         for each in closing:
             each.closed = True
+        settles = False
         for each in closing:
             request = each.asked
             if request is not None and request.key in self._agenda.open:
                 if not self._intake.close(request, unwanted=decided.fan.races):  # no record of it will ever be made
                     request.leave_logs()
-                elif not decided.fan.races:
-                    self._agenda.draining.add(request.key)
+                else:
+                    settles = True
+                    if not decided.fan.races:
+                        self._agenda.draining.add(request.key)
             for key in [key for key, made in self.unawaited.items() if made.branch is each]:
                 del self.unawaited[key]
             close_code(each)
+        around = decided.request.branch
+        for each in closing:
+            around.logs.extend(each.logs)
+            each.logs = []
+            if each.inner is not None and not settles:  # else the record to come takes them
+                around.logs.extend(each.inner.logs)
+                each.inner.logs = []
