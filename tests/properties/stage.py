@@ -426,8 +426,10 @@ class _Tick:
             stage.until(self.retrieved_at + bodies.until)
             return Elapsed(stage.lab.now - self.retrieved_at)
         stage.later(chances.pick(stage.drama.program.body_time, 0, 0, 1, 7, 40))
-        if bodies.unwanted and chances.below(2):
-            key = min(bodies.unwanted)
+        # At-most-once bodies are not cancelled: if the plan is lost, nothing tells that the start is used up (rule S13).
+        droppable = sorted(key for key in bodies.unwanted if not flights[key][0].started_by)
+        if droppable and chances.below(2):
+            key = droppable[0]
             return Dropped(flights.pop(key)[0])
         landing = [key for key in flights if bodies.only is None or key in bodies.only]
         key = landing[chances.below(len(landing))]
