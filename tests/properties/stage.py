@@ -426,7 +426,7 @@ class _Tick:
             stage.until(self.retrieved_at + bodies.until)
             return Elapsed(stage.lab.now - self.retrieved_at)
         stage.later(chances.pick(stage.drama.program.body_time, 0, 0, 1, 7, 40))
-        # At-most-once bodies are not cancelled: if the plan is lost, nothing tells that the start is used up (rule S13).
+        # At-most-once bodies are not cancelled: if the plan is lost, no row tells that the start is used up (S13).
         droppable = sorted(key for key in bodies.unwanted if not flights[key][0].started_by)
         if droppable and chances.below(2):
             key = droppable[0]

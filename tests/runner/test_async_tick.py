@@ -553,6 +553,21 @@ def test_s13_it_is_ended_when_the_instance_begins_another_run() -> None:
     assert (slow.runs, slow.cancels, desk.instance.run_number) == (1, 1, 2)
 
 
+def test_s13_a_loser_that_was_cancelled_does_not_run_again_though_the_plan_that_says_so_is_lost() -> None:
+    slow = Body()
+
+    async def after(step: AsyncStep) -> None:
+        await step.race("r", once(body_of(slow)), nap(5))
+        await step.do("after", one)
+        await step.do("end", one)
+
+    desk = Desk.of(gathers(after))
+    desk.store.when("before", "apply", 2, partial(rival_stops, desk))  # the first commits the start
+    ticked(desk)
+    assert (1, 1, "complete") == (slow.runs, slow.cancels, desk.instance.status)
+    assert "cancelled" == statuses(desk)["do:once"]
+
+
 def test_s13_it_is_awaited_and_recorded_though_another_runner_is_at_work() -> None:
     """Rule G4 would leave the instance alone; nobody else has the result."""
     slow = Body()

@@ -15,11 +15,12 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, final
+from typing import Any, NoReturn, Self, TypeAlias, final
 
 import attrs
 
-from wfcore.planner import Bodies, Done, Dropped, Elapsed, Raised, Returned, Settled, StepCall, Unwind
+from wfcore.errors import StepInterruptedError
+from wfcore.planner import Attempt, Bodies, Done, Dropped, Elapsed, Raised, Returned, Settled, StepCall, Unwind
 from wfcore.runner.aio.threads import Threads
 from wfcore.runner.aio.waiting import LoopSignal, let_go
 from wfcore.runner.runtime import REAL, Runtime
@@ -49,6 +50,7 @@ class _UnwantedError(Exception):
 class _Flight:
     call: StepCall
     began: float
+    body: Callable[[Attempt], Any]
     in_thread: bool = True
     unwanted: bool = False
     task: asyncio.Task[_Outcome] | None = None
@@ -79,6 +81,7 @@ class Flights:
         self._noted = noted
         self._retrieved_at = runtime.monotonic()
         self._flights: dict[StepCall, _Flight] = {}
+        self._begun: set[tuple[str, str]] = set()
         self._landed: deque[_Flight] = deque()
         self._signal = LoopSignal(runtime)
 
@@ -152,7 +155,12 @@ class Flights:
         return [self._hand_out(flight) for flight in flights]
 
     def _start(self, call: StepCall) -> None:
-        flight = self._flights[call] = _Flight(call, self._runtime.monotonic())
+        flight = self._flights[call] = _Flight(call, self._runtime.monotonic(), call.body)
+        if call.started_by is not None:
+            start = call.key, call.started_by
+            if start in self._begun:  # it was cancelled, and the plan that said so was lost: it never runs twice (S13)
+                flight.body = partial(_interrupted, StepInterruptedError(call.key, self._runtime.now()))
+            self._begun.add(start)
         flight.task = asyncio.create_task(_fly(flight, self.threads), name=f"wfcore {call.key}")
         flight.task.add_done_callback(partial(self._has_landed, flight))
 
@@ -182,6 +190,10 @@ def _is_stored(call: StepCall, starts: Starts | None) -> bool:
     return starts is None or (call.key, call.started_by) in starts
 
 
+async def _interrupted(error: StepInterruptedError, _attempt: Attempt) -> NoReturn:
+    raise error
+
+
 async def _fly(flight: _Flight, threads: Threads) -> _Outcome:
     try:
         return Returned(await _called(flight, threads))
@@ -199,7 +211,7 @@ async def _fly(flight: _Flight, threads: Threads) -> _Outcome:
 
 
 async def _called(flight: _Flight, threads: Threads) -> Any:
-    value = await threads.call(flight.call.body, flight.call.attempt)
+    value = await threads.call(flight.body, flight.call.attempt)
     flight.in_thread = False
     if not inspect.isawaitable(value):
         return value
