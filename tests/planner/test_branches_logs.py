@@ -237,3 +237,18 @@ def test_d8_what_a_loser_has_logged_before_a_group_without_records_is_emitted(lo
         await step.race("r", loser, _empty)
 
     assert ["of a loser"] == [line.message for line in made(race).tick().logs]
+
+
+def test_d8_a_line_of_a_branch_that_ended_in_a_losing_group_is_emitted_once() -> None:
+    async def says(step: AsyncStep) -> None:
+        step.log("said")
+
+    async def loses(step: AsyncStep) -> None:
+        await step.gather("g", says, doing("slow"))
+
+    async def code(step: AsyncStep) -> None:
+        await step.race("r", loses, doing("quick"))
+
+    lab = made(code)
+    Flights(lab).lands("race:r[1]>do:quick", 1).drops("race:r[0]>gather:g[1]>do:slow")
+    assert ["said"] == lines(lab)

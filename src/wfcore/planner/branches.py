@@ -64,6 +64,7 @@ class Branches:
         group.ended[index] = result
         branch.coroutine = branch.asked = None  # so that a group of thousands does not hold on to all their code
         group.request.branch.logs.extend(branch.logs)
+        branch.logs = []
         group.decision = decision = decide_group(group.fan, group.ended, index)
         alone = group.fan.races or isinstance(decision, Raise)  # else the clock is that of all branches (rule D5)
         group.clock = branch.clock if alone else max(group.clock, branch.clock)
