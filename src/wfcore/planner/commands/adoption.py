@@ -60,8 +60,8 @@ def _adopted(record: StepRecord, execution_id: str) -> StepRecord:
         record,
         key=key.build(),
         name=key.path[-1].name,
-        parent_key=key.parent_key,
-        depth=key.depth,
+        parent_key=None,  # a bare name tells of no scope around it
+        depth=0,
         execution_id=execution_id,
     )
 
