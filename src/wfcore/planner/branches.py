@@ -24,7 +24,6 @@ class Branches:
 
     Attributes:
         runnable: branches that can be advanced, oldest first.
-        unawaited: requests that were made and not awaited yet, by key (rule P8).
     """
 
     def __init__(self, history: History, agenda: Agenda, intake: Intake) -> None:
@@ -32,7 +31,6 @@ class Branches:
         self._agenda = agenda
         self._intake = intake
         self.runnable: deque[Branch] = deque()
-        self.unawaited: dict[str, Request] = {}
         self._failing: Group | None = None
 
     def open(self, branch: Branch, request: Request, fan: Fan) -> None:
@@ -115,13 +113,9 @@ class Branches:
                     settles = True
                     if not decided.fan.races:
                         self._agenda.draining.add(request.key)
-            for key in [key for key, made in self.unawaited.items() if made.branch is each]:
-                del self.unawaited[key]
             close_code(each)
         around = decided.request.branch
         for each in closing:
             around.logs.extend(each.logs)
-            each.logs = []
             if each.inner is not None and not settles:  # else the record to come takes them
                 around.logs.extend(each.inner.logs)
-                each.inner.logs = []

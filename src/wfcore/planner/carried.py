@@ -35,13 +35,9 @@ class Carried:
 
     def __init__(self, known: Known) -> None:
         self.absent = known.absent
-        self._mine = {*known.mine}
+        self._mine = known.mine
         self._held = {done.call.key: done for done in known.held}
         self._flights = {call.key: call for call in known.flights}
-
-    def committed(self, execution_id: str) -> None:
-        """A plan of this tick was committed."""
-        self._mine.add(execution_id)
 
     def flight(self, request: Request) -> StepCall | None:
         """The body of this very attempt, in flight since before the snapshot; told once."""

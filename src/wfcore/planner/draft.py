@@ -82,7 +82,7 @@ class Draft:
         """The plan holds only if these instances exist, or are added by what it does before (rule T4)."""
         self._required |= refs - self._added
 
-    def checkpoint(self, delay: timedelta, *, at_deadline: bool = False) -> Plan:
+    def checkpoint(self, delay: timedelta, *, at_deadline: bool) -> Plan:
         """What has settled so far; the timer is due after ``delay`` (rule O6).
 
         ``at_deadline``: at the earliest deadline instead, as there is nothing else to do before (rule O4).
@@ -94,14 +94,11 @@ class Draft:
     def committed(self, plan: Plan, execution_id: str) -> None:
         """The checkpoint was committed: go on from the rows that it wrote, with a new execution id."""
         for mutation in plan.mutations:
-            match mutation:
-                case PutInstance(instance):
-                    self.instance = instance
-                case PutHook(hook):
-                    self._timer = hook
-                case _:
-                    pass
-        self._hooks = () if self._timer is None else (self._timer,)
+            if isinstance(mutation, PutInstance):
+                self.instance = mutation.instance
+            elif isinstance(mutation, PutHook):
+                self._timer = mutation.hook
+                self._hooks = (mutation.hook,)
         self._steps, self._logs, self._required, self._added = {}, [], frozenset(), frozenset()
         self.mailbox.taken.clear()
         self.execution_id = execution_id

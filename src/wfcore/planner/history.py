@@ -50,7 +50,7 @@ class History:
         below = f"{path}>"
         for place in range(bisect_left(self._ordered, below), len(self._ordered)):
             if not self._ordered[place].startswith(below):
-                break
+                return False
             if self._ordered[place] in self._unasked:
                 return True
         return False

@@ -98,7 +98,7 @@ class Interpreter:
             raise NonDeterminismError(
                 self.instance.ref,
                 record.key,
-                record.sequence,
+                None,
                 (request.key,),
                 record.parent_key or "",
                 f"an open wait for {sorted(record.event_types)} would now wait for {sorted(spec.types)}",
@@ -152,7 +152,7 @@ class Interpreter:
 
     def start(self, request: Request, stamp: Stamp) -> StepRecord:
         """The record of an attempt that is committed before its body runs (rule S13)."""
-        at_most_once = cast(Do, request.spec).at_most_once or timedelta(0)
+        at_most_once = cast(timedelta, cast(Do, request.spec).at_most_once)
         return start_do(request.record or self._blank(request, stamp), at_most_once, stamp)
 
     def settle_body(self, request: Request, call: StepCall, result: Returned[Any] | Raised, stamp: Stamp) -> StepRecord:

@@ -68,7 +68,6 @@ class Live:
         self._interpreter = interpreter
         self._manner = manner
         self._each_step = interpreter.workflow.checkpoint == "step"
-        self._carried = carried
         self._absent = carried.absent
         self.is_over: Callable[[], bool] = bool
 
@@ -163,7 +162,6 @@ class Live:
         answer = yield plan
         if not isinstance(answer, Continue):
             return Stopped()
-        self._carried.committed(plan.execution_id)
         draft.committed(plan, answer.execution_id)
         return None
 
@@ -232,7 +230,6 @@ class Live:
     def _taken(self, request: Request, call: StepCall, *, consumed: bool) -> None:
         """A body may have decided whether an event is consumed; if not, it is offered again (rule W9)."""
         if call.event is not None:
-            self.intake.taking.pop(request.key, None)
             self._draft.mailbox.release(call.event)
             if consumed:
                 self._consume(call.event, request)

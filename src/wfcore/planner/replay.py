@@ -70,7 +70,7 @@ class Replay:
         self._current: Branch | None = None
         self._branches = Branches(history, agenda, live.intake)
         self._runnable = self._branches.runnable
-        self._unawaited = self._branches.unawaited
+        self._unawaited: dict[str, Request] = {}  # made and not awaited yet, by key (rule P8)
         self._patches: dict[str, bool] = {}
         self._next_run: ContinueWith | None = None
 

@@ -99,15 +99,10 @@ def _envelope(event: Event) -> Payload:
 def _received(envelope: Payload, wait: WaitForEvent, decode: Callable[[Payload, Any], Any]) -> Received[Any]:
     head, separator, payload = envelope.partition(_PAYLOAD)
     if not separator:
-        raise CodecError("$", "a received event", "another text", "the stored result of the wait was changed")
+        raise CodecError("$", "a received event", "another text")
     fields = json.loads(head + "}")
     if fields["type"] not in wait.types:
-        raise CodecError(
-            "$.type",
-            f"one of {sorted(wait.types)}",
-            repr(fields["type"]),
-            "the code no longer waits for the event that was taken",
-        )
+        raise CodecError("$.type", f"one of {sorted(wait.types)}", repr(fields["type"]))
     return Received(
         type=fields["type"],
         payload=decode(payload[:-1], wait.types[fields["type"]]),
