@@ -1,4 +1,4 @@
-"""Plans of commands compared whole: those that do nothing, and the rows that one writes (rules M3 to M6, O7, T5, K5)."""
+"""Plans of commands compared whole: those that do nothing, and the rows that one writes (rules M3-M6, O7, T5, K5)."""
 
 from __future__ import annotations
 
