@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 import attrs
 from typing_extensions import TypeForm
 
-from wfcore.errors import CodecError, StepNameError
+from wfcore.errors import CodecError, StepBodyError, StepNameError
 from wfcore.keys import check_name
 from wfcore.model import Payload
 from wfcore.planner.attempt import Attempt
@@ -248,7 +248,10 @@ class Awaiting(Handle):
 
     def _digest(self, name: str, items: list[Any], fn: Any) -> Payload:
         try:
-            return self._replay.interpreter.digest(items, fn)
+            return self._replay.interpreter.digest(name, items, fn)
         except CodecError as error:
             advice = "annotate the item's parameter of the function with a type that can be encoded, or pass key="
             raise self._refused(name, f"the list of items ({error})", advice) from None
+        except StepBodyError as error:
+            self._replay.require_current(self._branch, name)
+            raise self._replay.fault(error) from None

@@ -37,7 +37,14 @@ def result_type(step_key: str, body: Callable[..., Any], local_names: Mapping[st
             return function
     annotation = getattr(function, "__annotations__", {}).get("return", Any)
     if isinstance(annotation, str):
-        annotation = _evaluate(step_key, annotation, function, local_names)
+        try:
+            annotation = _evaluate(annotation, function, local_names)
+        except Exception as error:
+            raise StepBodyError(
+                step_key,
+                f"the return annotation {annotation!r} of its body cannot be resolved ({error})",
+                "import the name at run time, not under TYPE_CHECKING only, or pass returns=",
+            ) from None
     if annotation is None:
         return type(None)
     if annotation in _NEVER:
@@ -81,15 +88,26 @@ def misfit(function: Any, arguments: tuple[str, ...]) -> inspect.Signature | Non
     return None
 
 
-def item_type(function: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
-    """The type of the items that a map's function takes after the step, ``Any`` (plain JSON) if it does not say."""
+def item_type(step: str, function: Callable[..., Any], local_names: Mapping[str, Any]) -> Any:
+    """The type of the items that a map's function takes after the step, ``Any`` (plain JSON) if it does not say.
+
+    Raises:
+        StepBodyError: the annotation names something that is not known at run time.
+    """
     try:
         parameter = [*inspect.signature(function).parameters.values()][1]
     except (IndexError, TypeError, ValueError):
         return Any
     annotation = parameter.annotation
     if isinstance(annotation, str):
-        return _evaluate("map", annotation, _function_of(function), local_names)
+        try:
+            return _evaluate(annotation, _function_of(function), local_names)
+        except Exception as error:
+            raise StepBodyError(
+                step,
+                f"the annotation {annotation!r} of the items of its function cannot be resolved ({error})",
+                "import the name at run time, not under TYPE_CHECKING only, or pass key=",
+            ) from None
     return Any if annotation is inspect.Parameter.empty else annotation
 
 
@@ -130,19 +148,13 @@ def _function_of(body: Any) -> Any:
             return type(body).__call__
 
 
-def _evaluate(step_key: str, annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:
+def _evaluate(annotation: str, function: Any, local_names: Mapping[str, Any]) -> Any:
     written = inspect.unwrap(function)  # where the annotation was written, unless that is no function
     function = written if isinstance(written, types.FunctionType) else function
     names = {**local_names, **closure_of(function)}
-    scopes = (names, getattr(function, "__globals__", {}), vars(builtins))
+    global_names: dict[str, Any] = getattr(function, "__globals__", {})
+    scopes = (names, global_names, vars(builtins))
     if type(found := next((scope[annotation] for scope in scopes if annotation in scope), None)) is type:
         return found  # a plain name of a class needs no evaluation; replay asks for each recorded step
     probe = types.SimpleNamespace(__annotations__={"return": annotation})
-    try:
-        return typing.get_type_hints(probe, getattr(function, "__globals__", {}), names, include_extras=True)["return"]
-    except Exception as error:
-        raise StepBodyError(
-            step_key,
-            f"the return annotation {annotation!r} of its body cannot be resolved ({error})",
-            "import the name at run time, not under TYPE_CHECKING only, or pass returns=",
-        ) from None
+    return typing.get_type_hints(probe, global_names, names, include_extras=True)["return"]

@@ -112,13 +112,14 @@ class Interpreter:
             return settle_do(record, interrupted(record), request.spec.retry, str, stamp)
         return settle_sleep(record, stamp)
 
-    def digest(self, items: list[Any], function: Any) -> Payload:
+    def digest(self, name: str, items: list[Any], function: Any) -> Payload:
         """What is recorded of a list under a map: its number of items, and a digest of them encoded (rule P1).
 
         Raises:
             CodecError: they cannot be encoded by the type that the function gives its item.
+            StepBodyError: that type cannot be resolved.
         """
-        type_: Any = list[item_type(function, self.workflow.local_names)]  # type: ignore[misc] # a type at run time
+        type_: Any = list[item_type(name, function, self.workflow.local_names)]  # type: ignore[misc] # a type at run time
         encoded = self.codec.encode(items, type_)
         return json.dumps({"count": len(items), "digest": digest("map", encoded).hex()[:32]})
 
