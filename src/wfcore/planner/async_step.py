@@ -187,7 +187,7 @@ class AsyncStep(Awaiting):
         labels, functions = self._branches(name, branches)
         if not functions:
             raise self._refused(name, "a race without branches", "give it one branch at least")
-        return self._group("race", name, functions, labels or (*range(len(functions)),), join=tuple, races=True)
+        return self._group("race", name, functions, labels or (*range(len(functions)),), races=True)
 
     @overload
     def map(
@@ -250,7 +250,6 @@ class AsyncStep(Awaiting):
             name,
             functions,
             (*range(len(found)),) if key is None else self._labels(name, [key(item) for item in found]),
-            join=list,
             on_error=on_error,
             max_concurrency=max_concurrency,
             items=self._digest(name, found, fn) if key is None else None,
@@ -259,15 +258,14 @@ class AsyncStep(Awaiting):
     def _group(
         self, kind: SegmentKind, name: str, functions: tuple[Any, ...], labels: tuple[int | str, ...], **how: Any
     ) -> Request:
-        fan = Fan(labels, tuple(partial(_begin, self._replay, function) for function in functions), **how)
+        fan = Fan(labels, tuple(partial(_begin, self._replay, self._scope.depth + 1, function) for function in functions), **how)
         return self._replay.request(self._branch, self._scope, kind, name, fan)
 
 
-def _begin(replay: Replay, function: Callable[[AsyncStep], Any], branch: Branch) -> Any:
+def _begin(replay: Replay, depth: int, function: Callable[[AsyncStep], Any], branch: Branch) -> Any:
     """Call the function of a branch with a step of its own."""
-    depth = branch.group.request.scope.depth if branch.group else 0
     try:
-        return function(AsyncStep(replay, branch, Scope(branch.path, depth + 1)))
+        return function(AsyncStep(replay, branch, Scope(branch.path, depth)))
     except StopIteration as error:  # it would end the branch as if it had returned
         raise RuntimeError(f"the function of branch {branch.path!r} raised StopIteration") from error
 

@@ -22,20 +22,20 @@ class Fan:
     Attributes:
         labels: of the branches, in order: how they are called in keys, and in the result of a race.
         begin: for each branch, its function; takes the branch and its scope, gives what is to be awaited.
-        join: makes the group's result of the values in order; unused by a race.
         races: whether the first end decides.
         on_error: whether the first error decides, or is collected.
         max_concurrency: how many branches may have a body under way at once; ``None``: all.
         items: number and digest of what is mapped, to be recorded; ``None``: nothing is.
+        join: makes the group's result of the values in order; unused by a race.
     """
 
     labels: tuple[int | str, ...]
     begin: tuple[Callable[..., Any], ...]
-    join: Callable[[list[Any]], Any]
     races: bool = False
     on_error: OnError = "raise"
     max_concurrency: int | None = None
     items: Payload | None = None
+    join: Callable[[list[Any]], Any] = list
 
 
 def decide_group(fan: Fan, ended: Mapping[int, Returned[Any] | Raised], latest: int) -> Return | Raise | None:

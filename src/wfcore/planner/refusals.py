@@ -102,9 +102,7 @@ def not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError
         )
     what = "a bare suspension" if asked is None else f"a {type(asked).__qualname__}"
     inner: Any = branch.coroutine
-    if inspect.iscoroutine(inner) and inner.cr_code is _awaited.__code__:  # this is no place in the author's code
-        inner = inner.cr_await
-    if not inspect.iscoroutine(inner):
+    if not inspect.iscoroutine(inner) or inner.cr_code is _awaited.__code__:  # that is no place in the author's code
         return ForeignAwaitError(what, None, None)
     while inspect.iscoroutine(inner.cr_await):
         if _of_asyncio(inner.cr_await):
@@ -115,4 +113,4 @@ def not_a_step(branch: Branch, asked: Any) -> ForeignAwaitError | StepUsageError
 
 
 def _of_asyncio(coroutine: Any) -> bool:
-    return str(coroutine.cr_frame.f_globals.get("__name__")).partition(".")[0] == "asyncio"
+    return str(coroutine.cr_frame.f_globals.get("__name__")).startswith("asyncio.")

@@ -43,7 +43,6 @@ class Unwind(BaseException):
     """
 
     def __init__(self, error: WorkflowError | None = None) -> None:
-        super().__init__(error)
         self.error = error
 
 
@@ -203,10 +202,9 @@ class Request(Coroutine[Any, Any, Any]):
         return self._iterator.send(value)
 
     def throw(self, error: Any, /, *value_and_traceback: Any) -> Any:
-        """Raise an error where the request is awaited."""
-        if self._iterator is None:
-            self._iterator = self.__await__()
-        return self._iterator.throw(error, *value_and_traceback)
+        """Raise an error where the request is awaited: nothing of it catches one."""
+        self.close()
+        return super().throw(error, *value_and_traceback)
 
     def close(self) -> None:
         """Let go of the request."""
