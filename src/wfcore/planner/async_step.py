@@ -258,7 +258,11 @@ class AsyncStep(Awaiting):
     def _group(
         self, kind: SegmentKind, name: str, functions: tuple[Any, ...], labels: tuple[int | str, ...], **how: Any
     ) -> Request:
-        fan = Fan(labels, tuple(partial(_begin, self._replay, self._scope.depth + 1, function) for function in functions), **how)
+        fan = Fan(
+            labels,
+            tuple(partial(_begin, self._replay, self._scope.depth + 1, function) for function in functions),
+            **how,
+        )
         return self._replay.request(self._branch, self._scope, kind, name, fan)
 
 
