@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import attrs
 import pytest
 
-from tests.lab import MINUTE, T0, Lab
-from tests.planner.flights import Flights, doing, made
+from tests.lab import MINUTE, SECOND, T0, Lab
+from tests.planner.flights import Flights, body, doing, made
 from tests.planner.rows import (
     REF,
     event,
@@ -23,16 +24,19 @@ from tests.planner.rows import (
     written_steps,
     written_timer,
 )
+from tests.twins import Colour, Running, begin, both_colours
+from wfcore.codec import JSON
 from wfcore.define import workflow
 from wfcore.errors import CodecError, ForeignAwaitError, NonDeterminismError, StepBodyError, StepUsageError
 from wfcore.model import StepRecord
 from wfcore.outcome import Errored, Stuck
-from wfcore.plan import Exists
+from wfcore.plan import AddInstance, Exists
 from wfcore.planner import AsyncStep, Attempt, Continue, Step
 from wfcore.planner.requests import Unwind
 from wfcore.planner.steps.decision import Return, Wait
 from wfcore.planner.steps.sleep import decide_sleep
 from wfcore.planner.steps.wait import WaitForEvent, decide_wait
+from wfcore.retry import Retry
 
 LATER = T0 + MINUTE
 WAIT = "wait_for_event:approval"
@@ -338,11 +342,94 @@ def test_k2_patched_of_a_step_that_is_used_elsewhere_is_told_whole() -> None:
     ) == refused(lab_of(code), StepUsageError)
 
 
-def test_d6_an_error_that_is_on_its_way_through_a_def_workflow_is_the_ticks() -> None:
+@both_colours
+def test_d6_an_error_that_is_on_its_way_through_workflow_code_is_the_ticks(colour: Colour) -> None:
     """It was raised where the loop cannot be told: by a runner's guard."""
     error = ForeignAwaitError("asyncio.run", "shop.py", 7)
 
-    def code(step: Step) -> None:
+    def program(step: Any) -> Running:
+        yield step.sleep("nap", timedelta(0))
         raise Unwind(error)
 
-    assert str(error) == refused(lab_of(code), ForeignAwaitError)
+    lab = begin(colour, program)
+    lab.run()
+    assert str(error) in str(lab.hooks()["timer"].last_error)
+
+
+@pytest.mark.parametrize("late", [lambda step: step.log("bye"), lambda step: step.patched("p")], ids=["log", "patch"])
+def test_d7_what_a_losing_branch_does_while_it_is_let_go_is_no_mistake(late: Callable[[AsyncStep], object]) -> None:
+    """Its ``finally`` blocks run, and count for nothing."""
+
+    async def loses(step: AsyncStep) -> None:
+        try:
+            await step.sleep("nap", MINUTE)
+        finally:
+            late(step)
+
+    async def code(step: AsyncStep) -> Any:
+        return (await step.race("r", loses, doing("quick")))[1]
+
+    assert "1" == Flights(made(code)).lands("race:r[1]>do:quick", 1).outcome.output
+
+
+def test_d1_a_workflow_that_ends_too_early_is_told_the_first_step_that_is_missing() -> None:
+    """The first in the order of settlement, whatever the order of the rows."""
+    steps = [
+        record("do:b", status="completed", result="1", sequence=2, settled_at=T0),
+        record("do:a", status="completed", result="1", sequence=1, settled_at=T0),
+    ]
+    text = refused(lab_of(lambda step: None, steps=steps), NonDeterminismError)
+    assert text.startswith(f"{REF}: the workflow ends before a recorded step: history has 'do:a' (number 1 in the")
+
+
+# ---- one checkpoint a tick, and bodies that are dropped
+
+
+def test_o4_while_another_body_may_start_a_checkpoint_is_due_now_whatever_else_waits() -> None:
+    async def two(step: AsyncStep) -> None:
+        await step.do("a", lambda attempt: None)
+        await step.do("b", lambda attempt: None)
+
+    async def code(step: AsyncStep) -> None:
+        await step.gather("g", lambda inner: inner.sleep("nap", MINUTE), two)
+
+    hook = written_timer(made(code).plan())
+    assert hook is not None
+    assert T0 == hook.due_at
+
+
+def test_p5_the_record_of_a_body_that_is_dropped_is_cancelled_then() -> None:
+    retry = Retry(max_attempts=2, delay=timedelta(0))
+
+    async def code(step: AsyncStep) -> None:
+        await step.race("r", lambda inner: inner.do("slow", body, retry=retry), doing("quick"))
+        await step.do("after", body)
+
+    lab = made(code)
+    flights = Flights(lab).lands("race:r[0]>do:slow", ValueError("no"), after=SECOND)
+    flights.lands("race:r[1]>do:quick", 1, after=2 * SECOND).drops("race:r[0]>do:slow").lands("do:after", 1)
+    slow = lab.steps()["race:r[0]>do:slow"]
+    row = lab.instance
+    assert ("cancelled", T0 + 2 * SECOND, row.execution_id) == (slow.status, slow.settled_at, slow.execution_id)
+
+
+def test_t1_what_a_body_starts_is_encoded_as_the_runner_encodes() -> None:
+    class Marked:
+        """JSON with a space before it."""
+
+        def encode(self, value: object, type_: Any) -> str:
+            return " " + JSON.encode(value, type_)
+
+        def decode(self, payload: str, type_: Any) -> Any:
+            assert payload.startswith(" ")
+            return JSON.decode(payload[1:], type_)
+
+        def check_type(self, type_: Any, namespace: Mapping[str, Any] | None = None) -> None:
+            JSON.check_type(type_, namespace)
+
+    lab = messaging(lambda attempt: attempt.start(other, id="1"))
+    lab.codec = Marked()
+    lab.world = {}
+    lab.create(lab.registry.get("w"))
+    plan = lab.plan(commit=lambda plan: Continue("again"))
+    assert [" null"] == [each.instance.params for each in plan.mutations if isinstance(each, AddInstance)]

@@ -154,9 +154,9 @@ class Draft:
 
     def _end(self, logs: tuple[LogLine, ...]) -> None:
         self._logs.extend(logs)
-        for record in tuple(self.waiting.values()):
+        for record in self.waiting.values():
             self._steps[record.key] = (PutStep(cancelled(record, self.now, self.execution_id)),)
-        self.waiting = {}
+        self.waiting.clear()
 
     def _freeze(self, status: InstanceStatus, outcome: Outcome, hook: Hook | None, **fields: object) -> Plan:
         _require_progress(status, hook, self.waiting, self.mailbox.pending, self.now)

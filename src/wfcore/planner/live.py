@@ -128,14 +128,12 @@ class Live:
             end = yield from self._checkpoint(others=True)
             if end is not None:
                 return end
-        was_over = self.is_over()
         answer = yield bodies
         match answer:
             case Done(call, settled):
                 self._draft.advance(settled.elapsed)
                 request = self._agenda.landed(call.key)
-                alone = not self._manner.concurrent
-                if was_over or not (alone and self.is_over()):  # else the body has used a step: it counts for nothing
+                if self._manner.concurrent or not self.is_over():  # else it has used a step: it counts for nothing
                     return self._settle_body(request, answer)
             case Dropped(call):
                 request = self._agenda.landed(call.key)
