@@ -1,6 +1,7 @@
 # Each target makes the virtual environment it needs; python3 (3.11 or newer) and make are enough.
 PYTHON ?= python3
 VENV ?= .venv
+PROFILE ?= laws
 # make test ARGS="tests/test_keys.py -k round_trip"
 ARGS ?=
 
@@ -49,8 +50,8 @@ bench: $(DEMO)/.stamp  ## ratios against the floors; ARGS=--quick, ARGS='--profi
 crash: $(TEST)/.stamp  ## 1,000 times kill -9
 	$(TEST)/bin/python -m tests.crash --cycles 1000 $(ARGS)
 
-laws: $(TEST)/.stamp  ## 50,000 examples of every law
-	WFCORE_HYPOTHESIS_PROFILE=laws $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
+laws: $(TEST)/.stamp  ## 50,000 examples of every law; PROFILE=ci: 1,000
+	WFCORE_HYPOTHESIS_PROFILE=$(PROFILE) $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
 
 mutants: $(TEST)/.stamp  ## a patch that breaks each rule, and the test that fails; ARGS="G4 S"
 	$(TEST)/bin/python -m tests.mutants $(ARGS)

@@ -1,4 +1,4 @@
-"""How much is tried: WFCORE_HYPOTHESIS_PROFILE is `dev` (default), `ci` or `laws`.
+"""How much is tried: WFCORE_HYPOTHESIS_PROFILE is `dev` (default), `quick`, `ci` or `laws`.
 
 A law that costs more than its neighbours takes a share: `settings(max_examples=settings().max_examples // 10)`.
 """
@@ -13,6 +13,8 @@ _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 # CI tries the same examples every time, so that only a change can break it; the other two search on.
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=1_000, derandomize=True)
+# As `ci`, with the examples of `dev`: for a run whose coverage is measured, which takes thrice as long.
+settings.register_profile("quick", _COMMON, max_examples=100, derandomize=True)
 settings.register_profile("laws", _COMMON, max_examples=50_000)
 # `make mutants` and `make mutmut` run it hundreds of times; it leaves no failing example behind.
 settings.register_profile(
