@@ -11,11 +11,11 @@ from datetime import datetime
 import attrs
 
 from wfcore.keys import is_terminal_notice, timer_id
-from wfcore.model import PAUSE_REQUEST, TERMINAL, FiredHook, Hook, Instance, Snapshot, StepRecord
+from wfcore.model import TERMINAL, FiredHook, Hook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Ignored, Paused, Rescheduled
 from wfcore.plan import Absent, Mutation, Plan, PutHook
 from wfcore.planner.carried import Known
-from wfcore.planner.changes import change, consumed, handled, nothing, timer
+from wfcore.planner.changes import change, consumed, handled, is_pause_request, nothing, timer
 from wfcore.planner.ends import Done
 from wfcore.planner.steps.decision import earliest_deadline, is_waiting, wanted_event
 
@@ -82,9 +82,7 @@ def last_sequence(steps: tuple[StepRecord, ...]) -> int:
 def consumed_pauses(snapshot: Snapshot, instance: Instance, now: datetime) -> tuple[Mutation, ...]:
     """The pending requests to pause, as consumed."""
     return tuple(
-        consumed(event, "#pause", instance.run_number, now)
-        for event in snapshot.events
-        if event.actor == "system" and event.type == PAUSE_REQUEST
+        consumed(event, "#pause", instance.run_number, now) for event in snapshot.events if is_pause_request(event)
     )
 
 
