@@ -38,6 +38,7 @@ from wfcore.errors import (
     WriteFailedError,
 )
 from wfcore.evolve import Rows, World, evolve
+from wfcore.explain import Explanation, NearMiss, Problem, Situation, Unsettled, WakeUp, explain
 from wfcore.export import export_plan, export_snapshot, import_plan, import_snapshot
 from wfcore.failure import Failure
 from wfcore.model import Event, FiredHook, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord, StepStatus
@@ -100,6 +101,7 @@ from wfcore.planner import (
     Step,
     StepCall,
     Stop,
+    breaks_o5,
     call_body,
     plan_adopt_bare_keys,
     plan_create,
@@ -184,6 +186,7 @@ __all__ = [
     "EventTimeoutError",
     "EventType",
     "Exists",
+    "Explanation",
     "Failure",
     "FiredHook",
     "Flights",
@@ -205,6 +208,7 @@ __all__ = [
     "Listenable",
     "LogLine",
     "Mutation",
+    "NearMiss",
     "NonDeterminismError",
     "NonRetryableError",
     "NotFinishedError",
@@ -217,6 +221,7 @@ __all__ = [
     "Payload",
     "Plan",
     "Precondition",
+    "Problem",
     "PutEvent",
     "PutHook",
     "PutInstance",
@@ -234,6 +239,7 @@ __all__ = [
     "Runtime",
     "SchemaVersionError",
     "Settled",
+    "Situation",
     "Snapshot",
     "Step",
     "StepBodyError",
@@ -260,6 +266,8 @@ __all__ = [
     "UnawaitedStepError",
     "UnknownEventTypeError",
     "UnknownWorkflowError",
+    "Unsettled",
+    "WakeUp",
     "WfcoreError",
     "Workflow",
     "WorkflowDefinitionError",
@@ -267,8 +275,10 @@ __all__ = [
     "World",
     "Write",
     "WriteFailedError",
+    "breaks_o5",
     "call_body",
     "evolve",
+    "explain",
     "export_plan",
     "export_snapshot",
     "import_plan",

@@ -27,6 +27,8 @@ TERMINAL: frozenset[InstanceStatus] = frozenset({"complete", "errored", "termina
 """Statuses in which an instance does nothing any more."""
 PAUSE_REQUEST = "pause"
 """Type of the system event that asks an instance to pause."""
+MANY_RECORDS = 5_000
+"""More records than this in one run are reported: each tick reads and replays all of them (rule O8)."""
 
 
 @attrs.frozen(kw_only=True)

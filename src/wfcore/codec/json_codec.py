@@ -17,6 +17,8 @@ from wfcore.codec.text import dump, load
 from wfcore.errors import CodecError
 from wfcore.model import Payload
 
+MAX_PAYLOAD_BYTES = 1_048_576
+"""Longest payload that is encoded, unless a codec is told otherwise."""
 _DEPTH_ADVICE = "break the cycle, or store it flat: a list of items that name each other by id"
 
 
@@ -28,15 +30,18 @@ class JsonCodec:
             its size, so that the limit may be lowered.
         configure: called once with the codec's cattrs converter, to register hooks for further types: one with
             ``register_structure_hook`` or ``..._func`` and one with the ``unstructure`` twin of it.
+
+    Attributes:
+        max_payload_bytes: the longest payload that is encoded.
     """
 
     def __init__(
         self,
         *,
-        max_payload_bytes: int = 1_048_576,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         configure: Callable[[cattrs.Converter], None] | None = None,
     ) -> None:
-        self._max_payload_bytes = max_payload_bytes
+        self.max_payload_bytes = max_payload_bytes
         self._compiler = Compiler(configure)
         self._shapes = self._compiler.shapes
 
@@ -56,10 +61,10 @@ class JsonCodec:
             raise refusal.error() from None
         except RecursionError:
             raise _refuse_depth() from None
-        if size > self._max_payload_bytes:
+        if size > self.max_payload_bytes:
             raise CodecError(
                 "$",
-                f"a payload of at most {self._max_payload_bytes} bytes",
+                f"a payload of at most {self.max_payload_bytes} bytes",
                 f"{size} bytes",
                 "store it elsewhere and pass a reference, or raise JsonCodec(max_payload_bytes=...)",
             )

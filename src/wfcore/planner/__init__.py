@@ -19,6 +19,7 @@ from wfcore.planner.commands import (
     released,
 )
 from wfcore.planner.ends import Bodies, Continue, Done, Dropped, Elapsed, Stop
+from wfcore.planner.progress import breaks_o5
 from wfcore.planner.requests import Unwind
 from wfcore.planner.step import Step
 from wfcore.planner.tick import RECOVER_AFTER, Commit, plan_tick, tick_loop
@@ -42,6 +43,7 @@ __all__ = [
     "StepCall",
     "Stop",
     "Unwind",
+    "breaks_o5",
     "call_body",
     "plan_adopt_bare_keys",
     "plan_create",

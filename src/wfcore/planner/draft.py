@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 import attrs
 
 from wfcore.failure import Failure
-from wfcore.model import TERMINAL, Event, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord
+from wfcore.model import Event, Hook, Instance, InstanceStatus, Payload, Snapshot, StepRecord
 from wfcore.outcome import Checkpointed, Completed, Continued, Errored, Ignored, Outcome, Paused, Stuck, Suspended
 from wfcore.plan import AddHook, AddInstance, Exists, LogLine, Mutation, Plan, PutHook, PutInstance, PutStep
 from wfcore.planner.changes import change, handled, terminal_notice, timer
 from wfcore.planner.gate import last_sequence, stored_timer, waiting
 from wfcore.planner.mailbox import Mailbox
-from wfcore.planner.steps.decision import Stamp, earliest_deadline, is_waiting, later, wanted_event
+from wfcore.planner.progress import broken_clause
+from wfcore.planner.steps.decision import Stamp, earliest_deadline, is_waiting, later
 from wfcore.retry import DEFERRAL
 
 
@@ -188,14 +189,6 @@ def _require_progress(
     status: InstanceStatus, hook: Hook | None, live: Mapping[str, StepRecord], events: tuple[Event, ...], now: datetime
 ) -> None:
     """Rule O5: whatever can make progress has a stored hook that will say so."""
-    if status in TERMINAL:
-        kept = hook is None and not live
-    elif status == "active":
-        kept = hook is not None
-    elif status == "paused":
-        kept = hook is None
-    else:
-        takes = any(wanted_event(record, events) for record in live.values())
-        kept = bool(live) and not takes and (hook.due_at if hook else None) == earliest_deadline(live.values())
-    if not kept:
-        raise AssertionError(f"a plan would break rule O5: {status}, timer {hook}, waiting for {sorted(live)} at {now}")
+    broken = broken_clause(status, hook.due_at if hook else None, live.values(), events)
+    if broken is not None:
+        raise AssertionError(f"a plan would break rule O5: {broken} (at {now.isoformat()})")

@@ -12,11 +12,9 @@ import attrs
 from wfcore.errors import CodecError, WfcoreError
 from wfcore.failure import failure_of
 from wfcore.keys import parse_ref
-from wfcore.model import FiredHook
+from wfcore.model import MANY_RECORDS, FiredHook
 from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
 
-MANY_RECORDS = 5_000
-"""More records than this in one run are reported: each tick reads and replays all of them."""
 _log = logging.getLogger("wfcore.runner")
 
 
