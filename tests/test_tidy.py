@@ -29,6 +29,12 @@ def test_a_source_file_has_at_most_300_lines() -> None:
     assert [] == [_at(path, size, "lines") for path, size in sizes.items() if size > 300]
 
 
+def test_no_merge_is_left_open() -> None:
+    """Between the marks of a conflict stand two texts, and a reader trusts neither."""
+    marks = re.compile(r"^(<{7}|>{7}) ")
+    assert [] == _grep(marks, _tracked())
+
+
 def test_a_function_has_at_most_50_lines() -> None:
     """A function fits on a screen, its docstring aside; pure leaves are moved below it otherwise."""
     assert [] == [
