@@ -17,8 +17,6 @@ from wfcore.codec.text import dump, load
 from wfcore.errors import CodecError
 from wfcore.model import Payload
 
-MAX_PAYLOAD_BYTES = 1_048_576
-"""Longest payload that is encoded, unless a codec is told otherwise."""
 _DEPTH_ADVICE = "break the cycle, or store it flat: a list of items that name each other by id"
 
 
@@ -38,7 +36,7 @@ class JsonCodec:
     def __init__(
         self,
         *,
-        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        max_payload_bytes: int = 1_048_576,
         configure: Callable[[cattrs.Converter], None] | None = None,
     ) -> None:
         self.max_payload_bytes = max_payload_bytes

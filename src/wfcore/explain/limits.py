@@ -10,15 +10,15 @@ from wfcore.model import MANY_RECORDS, Instance, Payload, Snapshot
 from wfcore.workflow import Registry
 
 
-def notes(snapshot: Snapshot, registry: Registry | None, max_payload_bytes: int) -> tuple[str, ...]:
+def notes(snapshot: Snapshot, registry: Registry | None, max_payload_bytes: int | None) -> tuple[str, ...]:
     """What an operator should know besides, a line each.
 
     Args:
         snapshot: with an instance.
         registry: of the process that asks, if any.
-        max_payload_bytes: of the codec in use.
+        max_payload_bytes: of the codec in use; ``None``: it has no limit.
     """
-    found = []
+    found: list[str] = []
     row = snapshot.instance
     if row is not None and registry is not None and row.workflow_name not in registry.names:
         found.append(str(UnknownWorkflowError(row.workflow_name, tuple(sorted(registry.names)))))
@@ -27,6 +27,8 @@ def notes(snapshot: Snapshot, registry: Registry | None, max_payload_bytes: int)
             f"the run has {len(snapshot.steps):,} records, and every tick reads and replays them: end runs by "
             "step.continue_with (rule O8)"
         )
+    if max_payload_bytes is None:
+        return tuple(found)
     near = (
         f"{what} has {size:,} bytes, of {max_payload_bytes:,} that a payload may have: store it elsewhere and pass a "
         "reference"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from wfcore.codec import MAX_PAYLOAD_BYTES
+from wfcore.codec import JSON
 from wfcore.errors import EventTimeoutError, StepFailedError, WriteFailedError
 from wfcore.explain.explanation import Explanation
 from wfcore.explain.limits import notes
@@ -18,6 +18,7 @@ from wfcore.failure import MESSAGE_LIMIT, class_name
 from wfcore.keys import is_terminal_notice, message_id, start_id, timer_id
 from wfcore.model import Event, Hook, Instance, Snapshot, StepRecord
 from wfcore.planner.steps.decision import LATEST, deadline, is_waiting, wanted_event
+from wfcore.ports import Codec, payload_limit
 from wfcore.workflow import Registry
 
 _OF_STEPS = frozenset(map(class_name, (EventTimeoutError, WriteFailedError)))
@@ -29,7 +30,7 @@ def explain(
     *,
     registry: Registry | None = None,
     now: datetime | None = None,
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    codec: Codec = JSON,
 ) -> Explanation:
     """Say what an instance is waiting for, until when, and what would wake it (rule M10).
 
@@ -37,7 +38,7 @@ def explain(
         snapshot: what a store's ``retrieve`` returned.
         registry: if given, it is said whether it knows the workflow. No workflow code is run.
         now: the instant to compare deadlines with; left out: the snapshot's.
-        max_payload_bytes: of the codec in use; payloads that come near are named.
+        codec: the one in use: payloads that come near the longest that it encodes are named.
 
     Returns:
         The explanation as data; ``str()`` of it is a short text.
@@ -78,12 +79,12 @@ def explain(
         last_settled_at=last.settled_at if last else None,
         unsettled=_unsettled(live, events),
         wake_ups=tuple(_wake_up(instance, hook) for hook in hooks),
-        near_misses=_near_misses(live, events),
+        near_misses=_near_misses([*live, failed] if failed else live, events),
         problem=problem_of(sight),
         failure=instance.failure,
         failed_step=failed.key if failed else None,
         step_failure=failed.failure if failed else None,
-        notes=notes(snapshot, registry, max_payload_bytes),
+        notes=notes(snapshot, registry, payload_limit(codec)),
     )
 
 

@@ -183,7 +183,10 @@ def _ended(sight: Sight) -> tuple[Situation, str, str]:
 def _overdue(sight: Sight, look: Hook) -> tuple[Situation, str, str]:
     name = sight.instance.workflow_name
     put_off = "" if not look.attempts else f", after it was put off {counted(look.attempts, 'time')}"
-    since = f"is overdue: it was to go on at {when(look.due_at, sight.now)}{put_off}, and no tick has written it since"
+    was_to = "begin" if sight.instance.started_at is None else "go on"
+    since = (
+        f"is overdue: it was to {was_to} at {when(look.due_at, sight.now)}{put_off}, and no tick has written it since"
+    )
     advice = (
         f"is a dispatcher running that knows workflow {name!r}? If so, a step body has been running all that time, "
         "or there is more to do than it can"

@@ -1,7 +1,17 @@
 """What an embedder brings: Protocols whose docstrings are the contract; no I/O of their own."""
 
-from wfcore.ports.codec import Codec, checked
+from wfcore.ports.codec import Codec, checked, payload_limit
 from wfcore.ports.feed import AsyncHookFeed, DueQuery, HookFeed
 from wfcore.ports.store import AsyncStore, Listenable, Store
 
-__all__ = ["AsyncHookFeed", "AsyncStore", "Codec", "DueQuery", "HookFeed", "Listenable", "Store", "checked"]
+__all__ = [
+    "AsyncHookFeed",
+    "AsyncStore",
+    "Codec",
+    "DueQuery",
+    "HookFeed",
+    "Listenable",
+    "Store",
+    "checked",
+    "payload_limit",
+]

@@ -43,6 +43,12 @@ class Codec(Protocol):
         """
 
 
+def payload_limit(codec: Codec) -> int | None:
+    """The longest payload that a codec encodes, in bytes: its ``max_payload_bytes``, if it has one."""
+    limit = getattr(codec, "max_payload_bytes", None)
+    return limit if isinstance(limit, int) else None
+
+
 def checked(codec: Codec, value: object, type_: Any, what: str) -> Payload:
     """Encode a value, and make sure that it can be decoded again, before anything is stored (rules S5, M1, W11).
 

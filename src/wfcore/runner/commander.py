@@ -13,6 +13,7 @@ from wfcore.model import Instance, Snapshot
 from wfcore.plan import Conflict, Plan
 from wfcore.ports import Codec
 from wfcore.runner.doors import Doors, Signal
+from wfcore.runner.limits import tell_sizes
 from wfcore.runner.runtime import Runtime, patience
 
 MAX_TRIES = 10
@@ -81,6 +82,7 @@ class Commander:
                 lost[execution_id] = error
             else:
                 if not isinstance(answer, Conflict):
+                    tell_sizes(plan, self.codec)
                     return
         raise ContentionError(ref, command, MAX_TRIES)
 

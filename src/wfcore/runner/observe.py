@@ -12,7 +12,7 @@ import attrs
 from wfcore.errors import CodecError, WfcoreError
 from wfcore.failure import failure_of
 from wfcore.keys import parse_ref
-from wfcore.model import MANY_RECORDS, FiredHook
+from wfcore.model import FiredHook
 from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
 
 _log = logging.getLogger("wfcore.runner")
@@ -31,8 +31,9 @@ class TickReport:
         checkpoints: plans that were committed before the last one.
         bodies: step bodies that were run.
         undelivered: events to instances that do not exist, and their hooks: they were skipped (rule T4).
-        records: records of the run that were read; with more than :data:`MANY_RECORDS` it is time to end the run by
+        records: records of the run that were read; with more than 5,000 it is time to end the run by
             ``step.continue_with`` (rule O8).
+        largest_payload: bytes of the largest payload that was committed.
         duration: of the whole tick.
         body_duration: of the step bodies in it.
         store_duration: of retrieves and applies in it.
@@ -47,6 +48,7 @@ class TickReport:
     bodies: int
     undelivered: tuple[AddEvent | AddHook, ...]
     records: int
+    largest_payload: int
     duration: timedelta
     body_duration: timedelta
     store_duration: timedelta
@@ -65,6 +67,7 @@ class Tally:
     bodies: int = 0
     undelivered: tuple[AddEvent | AddHook, ...] = ()
     records: int = 0
+    largest_payload: int = 0
     body_duration: timedelta = timedelta(0)
     store_duration: timedelta = timedelta(0)
 
@@ -86,8 +89,6 @@ def tell(observer: Observer | None, report: TickReport) -> None:
     else:
         outcome = "nothing" if report.plan is None else type(report.plan.outcome).__name__
         _log.debug("tick of %s: %s (%d bodies, %d conflicts)", ref, outcome, report.bodies, report.conflicts)
-    if report.records > MANY_RECORDS:
-        _log.warning("%s has %d records in one run; end runs by step.continue_with (rule O8)", ref, report.records)
     if observer is None:
         return
     try:

@@ -35,6 +35,7 @@ from wfcore.planner import (
 from wfcore.runner.doors import Doors
 from wfcore.runner.errand import Abandoned, Errand
 from wfcore.runner.guard import WORKFLOW_CODE, Surroundings
+from wfcore.runner.limits import Limits
 from wfcore.runner.memory import Memory, starts_body
 from wfcore.runner.observe import Tally, TickReport, emit, tell, tell_undelivered
 
@@ -70,6 +71,7 @@ class Run(ABC):
         self._retrieved_at = 0.0
         self._halt: Conflict | Refused | StoreError | Literal["unseen hook", "stopped"] | None = None
         self._tally = Tally(errand.fired)
+        self._limits = Limits(self.ref, errand.codec)
         self._store_failures = 0
 
     # -- what the colours bring
@@ -171,6 +173,7 @@ class Run(ABC):
         snapshot = await self._timed(self._doors.retrieve, self.ref)
         self._retrieved_at = self.runtime.monotonic()  # now, not before: the tick's time may not run ahead
         self.memory.saw(snapshot)
+        self._limits.saw(snapshot)
         self._tally.records = len(snapshot.steps)
         self._require_interest()
         return snapshot
@@ -250,6 +253,8 @@ class Run(ABC):
             return None
         if answer is not None:
             self.memory.wrote(plan)
+            self._limits.wrote(plan)
+            self._tally.largest_payload = self._limits.largest_payload
             self._tally.undelivered += answer.undelivered
             tell_undelivered(self.ref, answer)
             emit(plan)
