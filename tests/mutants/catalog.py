@@ -16,7 +16,7 @@ import attrs
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path(__file__).parent
-SECTIONS = "GKSWPDTOR"
+SECTIONS = "GKSWPDTOMR"
 _RULE = re.compile(rf"\b[{SECTIONS}][1-9]\d?\b")
 _RULE_IN_NAME = re.compile(rf"(?<=_)[{SECTIONS.lower()}][1-9]\d?(?=_)")
 

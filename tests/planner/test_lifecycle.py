@@ -18,6 +18,7 @@ from wfcore import (
     InstanceNotFoundError,
     Plan,
     Step,
+    breaks_o5,
     plan_adopt_bare_keys,
     plan_delete,
     plan_pause,
@@ -116,6 +117,12 @@ def test_o5_after_every_command_the_instance_can_make_progress_or_has_ended(
     becomes = TRANSITIONS[command][status]
     assert becomes == (rows.instance.status if rows.instance else "deleted")
     assert 1 == len(held(rows)), rows
+
+
+@pytest.mark.parametrize(("command", "status", "seen"), CASES)
+def test_r7_an_audit_finds_nothing_after_any_command(command: Command, status: InstanceStatus, seen: Snapshot) -> None:
+    if status in TRANSITIONS[command]:
+        assert [None, None] == [breaks_o5(found) for found in (seen, after(seen, PLANNERS[command](seen)).snapshot(T0))]
 
 
 @pytest.mark.parametrize(("command", "status", "seen"), CASES)

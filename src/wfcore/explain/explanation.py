@@ -76,7 +76,7 @@ class Explanation:
         now: the instant at which this holds.
         run_number: the current run.
         record_count: its records.
-        settled_count: those that have settled; cancelled ones are not among them.
+        settled_count: the steps that have settled; cancelled ones, patches and lists of maps are not among them.
         last_settled: key of the last of them.
         last_settled_at: when it settled.
         unsettled: the steps that have begun and have not settled, one for each live branch; the first to be due first.

@@ -10,17 +10,19 @@ from wfcore.model import MANY_RECORDS, Instance, Payload, Snapshot
 from wfcore.workflow import Registry
 
 
-def notes(snapshot: Snapshot, registry: Registry | None, max_payload_bytes: int | None) -> tuple[str, ...]:
+def notes(
+    snapshot: Snapshot, row: Instance, registry: Registry | None, max_payload_bytes: int | None
+) -> tuple[str, ...]:
     """What an operator should know besides, a line each.
 
     Args:
-        snapshot: with an instance.
+        snapshot: of the instance.
+        row: the instance.
         registry: of the process that asks, if any.
         max_payload_bytes: of the codec in use; ``None``: it has no limit.
     """
     found: list[str] = []
-    row = snapshot.instance
-    if row is not None and registry is not None and row.workflow_name not in registry.names:
+    if registry is not None and row.workflow_name not in registry.names:
         found.append(str(UnknownWorkflowError(row.workflow_name, tuple(sorted(registry.names)))))
     if len(snapshot.steps) > MANY_RECORDS:
         found.append(
@@ -48,11 +50,10 @@ def is_near(size: int, max_payload_bytes: int) -> bool:
     return size * 5 >= max_payload_bytes * 4
 
 
-def _payloads(snapshot: Snapshot, row: Instance | None) -> Iterator[tuple[str, Payload]]:
-    if row is not None:
-        yield "the value of its parameters", row.params
-        yield "its result", row.output or ""
-    for step in snapshot.steps:
+def _payloads(snapshot: Snapshot, row: Instance) -> Iterator[tuple[str, Payload]]:
+    yield "the value of its parameters", row.params
+    yield "its result", row.output or ""
+    for step in sorted(snapshot.steps, key=lambda step: step.key):
         yield f"the result of {step.key!r}", step.result or ""
     for event in snapshot.events:
         yield f"the payload of event {event.id!r}", event.payload

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, assert_never
 
 import attrs
 
-from wfcore.explain.wording import counted, either, when
+from wfcore.explain.wording import brief, counted, either, when
 from wfcore.failure import Failure
 
 WaitsFor: TypeAlias = Literal["time", "event", "next attempt", "result"]
@@ -93,9 +93,9 @@ class Unsettled:
         return "" if self.event_id is None else f"; event {self.event_id!r} is there for it"
 
     def _failed(self) -> str:
-        if self.failure is None:
+        if self.failure is None or not self.attempts:
             return ""
-        return f"failed {counted(self.attempts, 'time')}, at last with {self.failure}; " if self.attempts else ""
+        return f"failed {counted(self.attempts, 'time')} ({brief(self.failure)}); "
 
     def _attempt(self) -> str:
         number = self.attempts + 1
@@ -124,8 +124,8 @@ class WakeUp:
     last_error: str | None
 
     def text(self, now: datetime) -> str:
-        """One line, or more if the error's text has more."""
+        """One line."""
         about = "notice of the end" if self.about == "notice" else self.about
         message = "" if self.event_id is None else f" {self.event_id!r}"
-        put_off = f", put off {counted(self.attempts, 'time')}: {self.last_error}" if self.attempts else ""
+        put_off = f", put off {counted(self.attempts, 'time')}: {brief(self.last_error)}" if self.attempts else ""
         return f"wake-up (hook), {about}{message}: due {when(self.due_at, now)}{put_off}"

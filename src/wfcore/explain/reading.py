@@ -52,8 +52,8 @@ def explain(
     now = now or max(snapshot.now, instance.updated_at)
     events = [event for event in snapshot.events if event.actor == "user"]
     live = sorted(filter(is_waiting, snapshot.steps), key=lambda step: (deadline(step) or LATEST, step.key))
-    settled = [step for step in snapshot.steps if step.status in ("completed", "errored")]
-    last = max(settled, key=lambda step: step.sequence or 0, default=None)
+    settled = sorted(filter(_has_settled, snapshot.steps), key=lambda step: (step.sequence or 0, step.key))
+    last = settled[-1] if settled else None
     failed = _failed_step(instance, settled)
     hooks = sorted(snapshot.hooks, key=lambda hook: (hook.due_at, hook.id))
     sight = Sight(
@@ -84,15 +84,20 @@ def explain(
         failure=instance.failure,
         failed_step=failed.key if failed else None,
         step_failure=failed.failure if failed else None,
-        notes=notes(snapshot, registry, payload_limit(codec)),
+        notes=notes(snapshot, instance, registry, payload_limit(codec)),
     )
+
+
+def _has_settled(step: StepRecord) -> bool:
+    """Whether a step has; patches and lists of maps are complete when they are first reached, and are no steps (K3)."""
+    return step.status in ("completed", "errored") and step.kind not in ("patch", "map")
 
 
 def _failed_step(instance: Instance, settled: list[StepRecord]) -> StepRecord | None:
     """The step whose failure ended the instance: its record's, or the error that was raised for it."""
     if instance.failure is None:
         return None
-    for step in sorted(settled, key=lambda step: -(step.sequence or 0)):
+    for step in reversed(settled):
         if step.status != "errored" or step.failure is None:
             continue
         raised = str(StepFailedError(step.key, step.failure))[:MESSAGE_LIMIT]

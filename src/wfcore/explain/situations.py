@@ -23,7 +23,7 @@ from wfcore.errors import (
     WriteFailedError,
 )
 from wfcore.explain.explanation import Problem, ProblemKind, Situation
-from wfcore.explain.wording import counted, instant, when
+from wfcore.explain.wording import brief, counted, instant, when
 from wfcore.keys import timer_id
 from wfcore.model import TERMINAL, Hook, Instance, Snapshot, StepRecord
 from wfcore.planner.changes import is_pause_request
@@ -146,8 +146,8 @@ def situation(sight: Sight) -> tuple[Situation, str, str]:
     if look is not None and sight.now - look.due_at >= OVERDUE:
         return _overdue(sight, look)
     if sight.asked_to_pause:
-        by = "its runner at the next checkpoint" if sight.runner_until else "the next tick"
-        return "pausing", f"was asked to pause: {by} pauses it", ""
+        pauses = "its runner pauses it at the next checkpoint" if sight.runner_until else "the next tick pauses it"
+        return "pausing", f"was asked to pause: {pauses}", ""
     if sight.runner_until is not None:
         return _running(sight, sight.runner_until)
     if (problem := problem_of(sight)) is not None:
@@ -163,7 +163,7 @@ def _ended(sight: Sight) -> tuple[Situation, str, str]:
         return "complete", f"is complete: it ended{at}", ""
     if row.status == "terminated":
         return "terminated", f"was terminated{at}", "restart it if it is to run again"
-    why = "" if row.failure is None else f": {row.failure}"
+    why = "" if row.failure is None else f": {brief(row.failure)}"
     if sight.failed_step is None:
         return (
             "errored",

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 SHOWN = 10
 """How many lines of one sort a text holds; more are counted."""
+LONGEST = 1_000
+"""Characters of somebody else's text that are shown."""
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -16,10 +18,10 @@ def instant(at: datetime) -> str:
 
 
 def span(duration: timedelta) -> str:
-    """A duration in its two largest units, rounded down: ``1 h 5 min``, ``0.25 s``."""
+    """A duration in its two largest units, rounded down: ``1 h 5 min``, ``250 ms``."""
     seconds = int(duration.total_seconds())
     if seconds < 1:
-        return f"{duration.total_seconds():.3g} s"
+        return f"{max(1, duration // timedelta(milliseconds=1))} ms"
     parts = []
     for unit, size in _UNITS:
         count, seconds = divmod(seconds, size)
@@ -45,6 +47,12 @@ def counted(count: int, noun: str) -> str:
 def either(names: Iterable[str]) -> str:
     """``'a' or 'b'``."""
     return " or ".join(map(repr, names))
+
+
+def brief(text: object) -> str:
+    """Somebody else's text, in one line and not too long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
 
 
 def shown(lines: Sequence[str]) -> list[str]:
