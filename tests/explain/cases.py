@@ -96,6 +96,7 @@ def _of_steps() -> Iterator[tuple[str, Snapshot]]:
         parked(record("do:letter", status="started", wake_at=SOON, attempts=1, max_attempts=2, failure=FAILURE)),
     )
     yield "a body that is to run again", active(T0, CHARGED, record("do:letter"))
+    yield "a wait that a retry has opened", active(T0, CHARGED, record("wait_for_event:approval"))
     yield (
         "branches",
         parked(

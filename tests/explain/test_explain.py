@@ -37,6 +37,7 @@ SITUATIONS: dict[str, Situation] = {
     "at most once": "waiting",
     "at most once, again": "waiting",
     "a body that is to run again": "due",
+    "a wait that a retry has opened": "due",
     "branches": "waiting",
     "many branches": "waiting",
     "new": "new",

@@ -51,7 +51,7 @@ class Unsettled:
         waits_for: ``time``: a sleep; ``event``; ``next attempt``: of a body that has failed, or is to run again;
             ``result``: of a body that was started at most once (rule S13).
         until: when it is over, tried again or given up; ``None``: not by itself.
-        event_types: the types of events that it takes.
+        event_types: the types of events that it takes; none: it was opened again by a retry (M7), and not yet ticked.
         event_id: the first pending event that it may take, if there is one.
         attempts: attempts that have ended.
         max_attempts: granted by the retry policy at the last attempt; ``None``: not known yet.
@@ -74,6 +74,8 @@ class Unsettled:
         match self.waits_for:
             case "time":
                 return f"{self.step_key!r} sleeps until {by}"
+            case "event" if not self.event_types:
+                return f"{self.step_key!r} was opened again: the next tick says for which events, and until when"
             case "event":
                 return f"{self.step_key!r} waits for event {either(self.event_types)}{self._deadline(by)}{self._mail()}"
             case "next attempt":
