@@ -39,7 +39,7 @@ def of_status(status: InstanceStatus, *hooks: Any, steps: tuple[Any, ...] = ()) 
     return snapshot(instance(status=status), hooks=hooks, steps=steps)
 
 
-WELL = {
+WELL: dict[str, Snapshot] = {
     "no instance": snapshot(None, hooks=[timer()]),
     "a sleep": parked(sleeping(SOON), hooks=[timer(SOON)]),
     "the earliest of several deadlines": parked(sleeping(LATER), retrying(SOON), hooks=[timer(SOON)]),
@@ -70,7 +70,7 @@ WELL = {
         for status in sorted(TERMINAL)
     },
 }
-BROKEN = {
+BROKEN: dict[str, tuple[Snapshot, str]] = {
     "no timer": (parked(sleeping(SOON)), NO_TIMER),
     "a timer that stands too late": (
         parked(sleeping(SOON), hooks=[timer(LATER)]),

@@ -45,7 +45,7 @@ def broken_clause(
         live: its records that have not settled.
         events: those that are pending and have no hook of their own.
     """
-    live, events = tuple(live), tuple(events)
+    live = tuple(live)
     first = earliest_deadline(live)
     if status in TERMINAL:
         if due_at is not None:
@@ -57,6 +57,8 @@ def broken_clause(
         return "active, and it has no timer" if due_at is None else None
     if not live:
         return "waiting for nothing"
+    wanted = {type_ for record in live for type_ in record.event_types}
+    events = tuple(event for event in events if event.type in wanted)
     for record in live:
         if (event := wanted_event(record, events)) is not None:
             return f"waiting, and {record.key!r} may take the event {event.id!r}, which no wake-up announces"
