@@ -102,29 +102,54 @@ def kill_workflows(cycles: int, seed: int, folder: Path, summary: Summary) -> No
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(RECORDS)
         done: Counter[tuple[str, ...]] = Counter([("sent", "-1")])
+        attempts = 0
         for life in range(first, min(first + LIVES, cycles)):
             begin = max(int(number) for what, number, *_ in done if what == "sent") + 1
-            done.update(killed("workflows", path, begin, [], chance, summary))
-            problems = [*_broken(path, done), *_repeated(path, done, life + 1 - first)]
+            said = Counter(killed("workflows", path, begin, [], chance, summary))
+            done.update(said)
+            problems = [*_broken(path, done), *_repeated(done)]
+            before, attempts = attempts, _attempts(path)
+            lost, unsure = _count(said, "lost"), _count(said, "unsure")
+            problems += unexplained(_count(said, "body"), attempts - before, lost, unsure)
             summary.violations += [f"seed {seed}, cycle {life}: {problem}" for problem in problems]
         summary.violations += [f"seed {seed}, after cycle {first}: {problem}" for problem in _unfinished(path, done)]
-        summary.bodies += sum(count for (what, *_), count in done.items() if what == "body")
-        summary.lost += _lost(done)
+        summary.bodies += _count(done, "body")
+        summary.lost += _count(done, "lost")
 
 
-def _repeated(path: Path, done: Counter[tuple[str, ...]], kills: int) -> Iterator[str]:
-    """Versions with two commits; bodies that ran more often than commits, lost races and kills explain."""
+def _repeated(done: Counter[tuple[str, ...]]) -> Iterator[str]:
+    """Versions with two commits."""
     yield from (f"two commits of {line}" for line, count in done.items() if line[0] == "version" and count > 1)
+
+
+def unexplained(bodies: int, attempts: int, lost: int, unsure: int) -> list[str]:
+    """What is wrong with the numbers of one life, if anything is.
+
+    A body is said before it begins, a plan carries the result of one, and a tick begins another only after the store
+    has said what became of that plan. So each body has its attempt in the rows, or has lost, or the store failed and
+    nobody knows; the kill adds no more than one for each tick that runs then.
+
+    Args:
+        bodies: those that were begun.
+        attempts: those whose result came into the rows.
+        lost: those whose plan conflicted.
+        unsure: those whose plan the store failed to apply, or to say that it has.
+    """
+    least = attempts + lost
+    most = least + unsure + CONCURRENCY * DISPATCHERS
+    if least <= bodies <= most:
+        return []
+    return [f"{bodies} bodies were run; {attempts} attempts and {lost} lost races explain {least} to {most}"]
+
+
+def _attempts(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         (attempts,) = connection.execute("SELECT coalesce(sum(attempts), 0) FROM wfcore_steps").fetchone()
-    bodies = sum(count for (what, *_), count in done.items() if what == "body")
-    explained = attempts + _lost(done) + kills * CONCURRENCY * DISPATCHERS
-    if bodies > explained:
-        yield f"{bodies} bodies were run, {explained} at most are explained"
+    return int(attempts)
 
 
-def _lost(done: Counter[tuple[str, ...]]) -> int:
-    return sum(int(number) * count for (what, number, *_), count in done.items() if what == "lost")
+def _count(done: Counter[tuple[str, ...]], what: str) -> int:
+    return sum(count for (word, *_), count in done.items() if word == what)
 
 
 def _broken(path: Path, done: Iterable[tuple[str, ...]]) -> Iterator[str]:

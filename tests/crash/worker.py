@@ -17,7 +17,7 @@ from tests.crash import shop
 from tests.crash.lanes import Lane, prepare
 from tests.crash.shop import CHECKOUT, CONCURRENCY, EVENT_ID, RECOVER_AFTER, REGISTRY, WRITERS, Approved
 from wfadapters.sqlite import SqliteStore
-from wfcore import Applied, Client, Dispatcher, Handle, IllegalTransitionError, PutInstance, TickReport
+from wfcore import Applied, Client, Conflict, Dispatcher, Handle, IllegalTransitionError, Plan, PutInstance, PutStep
 
 IN_FLIGHT = 6
 
@@ -47,14 +47,34 @@ def _run(lane: Lane, store: SqliteStore) -> None:
         say(f"{lane.number} {lane.position}")
 
 
+class TellingStore(SqliteStore):
+    """Says what became of each plan, before the dispatcher knows: no body is unaccounted for once its plan is."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        has_result = any(isinstance(each, PutStep) and each.step.kind == "do" for each in plan.mutations)
+        try:
+            result = super().apply(plan)
+        except BaseException:
+            if has_result:
+                say(f"unsure {plan.ref}")
+            raise
+        if isinstance(result, Applied):
+            for each in plan.mutations:
+                if isinstance(each, PutInstance):
+                    say(f"version {each.instance.version} {each.ref}")
+        elif has_result:
+            say(f"lost {plan.ref}")
+        return result
+
+
 def run_workflows(path: Path, first: int) -> None:
     """Two dispatchers, each with connections of its own, get into each other's way all the time."""
     say("ready")
     shop.on_body = lambda number, name: say(f"body {number} {name}")
-    settings: Mapping[str, Any] = {"concurrency": CONCURRENCY, "recover_after": RECOVER_AFTER, "observer": _tell}
+    settings: Mapping[str, Any] = {"concurrency": CONCURRENCY, "recover_after": RECOVER_AFTER}
     with (
-        SqliteStore(path, on_connect=prepare, writers=WRITERS) as store,
-        SqliteStore(path, on_connect=prepare, writers=WRITERS) as other,
+        TellingStore(path, on_connect=prepare, writers=WRITERS) as store,
+        TellingStore(path, on_connect=prepare, writers=WRITERS) as other,
     ):
         say("open")
         client = Client(store, REGISTRY)
@@ -72,16 +92,6 @@ def run_workflows(path: Path, first: int) -> None:
                     oldest, handle = started.pop(0)
                     handle.result(timeout=timedelta(seconds=60))
                     say(f"done {oldest}")
-
-
-def _tell(report: TickReport) -> None:
-    lost = report.conflicts + (report.error is not None)
-    if lost and report.bodies:
-        say(f"lost {lost}")
-    if isinstance(report.result, Applied) and report.plan is not None:
-        for mutation in report.plan.mutations:
-            if isinstance(mutation, PutInstance):
-                say(f"version {mutation.instance.version} {mutation.ref}")
 
 
 if __name__ == "__main__":
