@@ -27,7 +27,6 @@ from tests.planner.rows import (
 )
 from tests.planner.worker import Worker
 from tests.twins import Colour, Running, begin, both_colours, deploy
-from wfcore.codec import JSON
 from wfcore.define import workflow
 from wfcore.errors import (
     InstanceNotFoundError,
@@ -40,8 +39,6 @@ from wfcore.model import StepRecord
 from wfcore.outcome import Checkpointed, Completed, Errored, Ignored, Paused, Rescheduled, Suspended
 from wfcore.plan import AtVersion, Exists, Plan
 from wfcore.planner import AsyncStep, Attempt, Done, Raised, Returned, Settled, Step, StepCall
-from wfcore.planner.steps.decision import Return, Run, Wait
-from wfcore.planner.steps.do import Do, decide_do
 from wfcore.retry import Retry
 from wfcore.workflow import Registry
 
@@ -588,27 +585,6 @@ def test_t4_a_held_result_without_its_receiver_is_a_failed_attempt_also_while_pa
     failure = written_steps(plan)["do:charge"].failure
     assert failure is not None
     assert failure.is_a(InstanceNotFoundError)
-
-
-# ---- the decision
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        (None, Run(1)),
-        (started(), Wait(T0 + HOUR)),
-        (started(attempts=1), Wait(T0 + HOUR)),
-        (record("do:charge", attempts=1), Run(2)),
-        (record("do:charge", attempts=1, next_retry_at=T0), Run(2)),
-        (record("do:charge", attempts=1, next_retry_at=T0 + SECOND), Wait(T0 + SECOND)),
-        (record("do:charge", status="completed", result='"ok"'), Return("ok")),
-    ],
-    ids=["none", "started", "started again", "failed", "due", "not due", "completed"],
-)
-def test_s13_what_a_record_says(row: StepRecord | None, expected: Run | Wait | Return) -> None:
-    found = decide_do(row, Do(paid, str, TWICE, HOUR), T0, lambda each, _: JSON.decode(each.result or "", str))
-    assert expected == found
 
 
 # ---- in branches

@@ -33,9 +33,6 @@ from wfcore.outcome import Errored, Stuck
 from wfcore.plan import AddInstance, Exists
 from wfcore.planner import AsyncStep, Attempt, Continue, Step
 from wfcore.planner.requests import Unwind
-from wfcore.planner.steps.decision import Return, Wait
-from wfcore.planner.steps.sleep import decide_sleep
-from wfcore.planner.steps.wait import WaitForEvent, decide_wait
 from wfcore.retry import Retry
 
 LATER = T0 + MINUTE
@@ -105,19 +102,6 @@ def test_w8_a_payload_may_look_like_what_is_recorded_around_it(payload: Any) -> 
     lab.send("approved", payload)
     lab.tick()
     assert [payload] == seen
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (decide_sleep(sleeping(LATER)), Wait(LATER)),
-        (decide_sleep(sleeping(LATER, status="completed")), Return(None)),
-        (decide_wait(listening(until=LATER), WaitForEvent({}, None), lambda *_: None), Wait(LATER)),
-        (decide_wait(listening(), WaitForEvent({}, None), lambda *_: None), Wait(None)),
-    ],
-)
-def test_w3_what_has_not_settled_is_parked_until_its_own_deadline(found: object, expected: object) -> None:
-    assert expected == found
 
 
 def test_w13_an_open_wait_for_other_types_is_told_whole() -> None:

@@ -19,7 +19,7 @@ from wfcore.planner.bodies import check_arity, item_type, result_type
 from wfcore.planner.calls import Raised, Returned, StepCall
 from wfcore.planner.refusals import outgrown
 from wfcore.planner.requests import Request
-from wfcore.planner.steps.decision import Decision, Raise, Return, Stamp, is_waiting, wanted_event
+from wfcore.planner.steps.decision import Raise, Return, Stamp, is_waiting, wanted_event
 from wfcore.planner.steps.do import Do, decide_do, interrupted, settle_do, start_do
 from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_sleep
 from wfcore.planner.steps.wait import (
@@ -58,14 +58,14 @@ class Interpreter:
         spec = request.spec
         try:
             if isinstance(spec, Do):  # not an arm of a match, which is slow: replay asks this for each recorded step
-                decision: Decision = decide_do(record, spec, record.created_at, self._decode)
+                decision: Return | Raise | None = decide_do(record, spec, self._decode)
             elif isinstance(spec, WaitForEvent):
                 decision = decide_wait(record, spec, self.codec.decode)
             else:
                 decision = decide_sleep(record)
         except CodecError as error:
             raise outgrown(error, f"the result of step {record.key!r}") from None
-        if isinstance(decision, (Return, Raise)):
+        if decision is not None:
             return decision
         identity = f"{record.instance_ref}, run {record.run_number}, {record.key}"
         raise CorruptRecordError("steps", identity, f"sequence {record.sequence}, but status {record.status}")

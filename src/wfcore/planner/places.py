@@ -6,7 +6,7 @@ is in flight: a parked branch holds no place. Under nested maps a body needs a p
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 
 from wfcore.planner.requests import Branch, Group, Request
 
@@ -15,21 +15,21 @@ class Places:
     """Who has a place, and who waits for one."""
 
     def __init__(self) -> None:
-        self._queues: dict[Group, _Queue] = {}
-        self._busy: dict[Branch, int] = {}
-        self._held: dict[str, int] = {}
+        self._queues: defaultdict[Group, _Queue] = defaultdict(_Queue)
+        self._busy: Counter[Branch] = Counter()
+        self._held: Counter[str] = Counter()
         self._idle: dict[Branch, None] = {}
         self._changed: OrderedDict[Group, None] = OrderedDict()
 
     def enter(self, request: Request) -> bool:
         """A body may start, or is in flight; whether it has its places. If not, it waits for them."""
         bounds = request.branch.bounds
-        for branch in bounds[self._held.get(request.key, 0) :]:
+        for branch in bounds[self._held[request.key] :]:
             group = branch.group
             assert group is not None  # noqa: S101 - only branches of groups are bounded
             if branch not in group.admitted:
-                self._queues.setdefault(group, _Queue()).add(branch, request)
-                self._changed[group] = None
+                self._queues[group].add(branch, request)
+                self._changed.setdefault(group)
                 return False
             self._hold(branch, request)
         return True
@@ -46,7 +46,7 @@ class Places:
         for branch in request.branch.bounds[: self._held.pop(request.key, 0)]:
             self._busy[branch] -= 1
             if not self._busy[branch]:
-                self._idle[branch] = None
+                self._idle.setdefault(branch)
 
     def admit(self) -> list[Request]:
         """Give free places to those that wait, in order; the requests that have all of theirs now."""
@@ -55,12 +55,12 @@ class Places:
             if group is not None and not self._busy[branch]:
                 del self._busy[branch]
                 group.admitted.discard(branch)
-                self._changed[group] = None
+                self._changed.setdefault(group)
         self._idle.clear()
         ready: list[Request] = []
         while self._changed:
             group, _ = self._changed.popitem(last=False)
-            queue = self._queues.get(group, _NOBODY)
+            queue = self._queues[group]
             while len(group.admitted) < (group.fan.max_concurrency or 0) and (first := queue.pop()) is not None:
                 branch, waiting = first
                 requests = [each for each in waiting if not each.branch.closed]
@@ -70,8 +70,8 @@ class Places:
         return ready
 
     def _hold(self, branch: Branch, request: Request) -> None:
-        self._busy[branch] = self._busy.get(branch, 0) + 1
-        self._held[request.key] = self._held.get(request.key, 0) + 1
+        self._busy[branch] += 1
+        self._held[request.key] += 1
 
 
 class _Queue:
@@ -87,6 +87,3 @@ class _Queue:
     def pop(self) -> tuple[Branch, list[Request]] | None:
         table = self._begun or self._new
         return table.popitem(last=False) if table else None
-
-
-_NOBODY = _Queue()

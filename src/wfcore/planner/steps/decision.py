@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
@@ -26,23 +26,6 @@ class Raise:
     """The step has settled: this error is raised into workflow code."""
 
     error: Exception
-
-
-@attrs.frozen
-class Run:
-    """The body may run as this attempt (>= 1)."""
-
-    attempt: int
-
-
-@attrs.frozen
-class Wait:
-    """The step is parked until ``until``, ``None``: until an event comes."""
-
-    until: datetime | None
-
-
-Decision: TypeAlias = Return | Raise | Run | Wait
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from wfcore.failure import failure_of
 from wfcore.model import Payload, StepRecord
 from wfcore.planner.attempt import Attempt
 from wfcore.planner.calls import Raised, Returned
-from wfcore.planner.steps.decision import Raise, Return, Run, Stamp, Wait, later
+from wfcore.planner.steps.decision import Raise, Return, Stamp, later
 from wfcore.retry import Retry
 
 
@@ -36,24 +36,13 @@ class Do:
     at_most_once: timedelta | None = None
 
 
-def decide_do(
-    record: StepRecord | None, do: Do, now: datetime, decode: Callable[[StepRecord, Do], Any]
-) -> Return | Raise | Run | Wait:
-    """What a record says: its result, its failure, wait for the next attempt, or run the body (rules S1 to S4).
-
-    A start of at most once waits for its result until its deadline (rule S13); who may run it is not decided here.
-    """
-    if record is None:
-        return Run(1)
+def decide_do(record: StepRecord, do: Do, decode: Callable[[StepRecord, Do], Any]) -> Return | Raise | None:
+    """What a record gives: its result, or its failure (rules S1, S2); ``None``: it has not settled."""
     if record.status == "completed":
         return Return(decode(record, do))
     if record.status == "errored" and record.failure is not None:
         return Raise(StepFailedError(record.key, record.failure.without_traceback()))
-    if record.status == "started":
-        return Wait(record.wake_at)
-    if record.next_retry_at is not None and record.next_retry_at > now:
-        return Wait(record.next_retry_at)
-    return Run(record.attempts + 1)
+    return None
 
 
 def must_start(spec: object, record: StepRecord | None) -> bool:

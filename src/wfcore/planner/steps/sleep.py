@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from wfcore.model import StepRecord
-from wfcore.planner.steps.decision import Return, Stamp, Wait, later
+from wfcore.planner.steps.decision import Return, Stamp, later
 
 
 @attrs.frozen
@@ -28,9 +28,9 @@ def open_sleep(blank: StepRecord, sleep: Sleep, stamp: Stamp) -> StepRecord:
     return attrs.evolve(blank, wake_at=until)
 
 
-def decide_sleep(record: StepRecord) -> Return | Wait:
-    """Over when it has settled; until then parked until its own deadline (rule W3)."""
-    return Return(None) if record.status == "completed" else Wait(record.wake_at)
+def decide_sleep(record: StepRecord) -> Return | None:
+    """What a record gives: a sleep is over; ``None``: it has not settled."""
+    return Return(None) if record.status == "completed" else None
 
 
 def settle_sleep(record: StepRecord, stamp: Stamp) -> StepRecord:

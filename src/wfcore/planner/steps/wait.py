@@ -13,7 +13,7 @@ from wfcore.errors import CodecError, EventTimeoutError, StepFailedError
 from wfcore.failure import failure_of
 from wfcore.model import Event, Payload, StepRecord
 from wfcore.planner.attempt import Attempt
-from wfcore.planner.steps.decision import LATEST, Raise, Return, Stamp, Wait
+from wfcore.planner.steps.decision import LATEST, Raise, Return, Stamp
 from wfcore.workflow import Received
 
 _PAYLOAD = ',"payload":'
@@ -42,15 +42,15 @@ def open_wait(blank: StepRecord, wait: WaitForEvent, stamp: Stamp) -> StepRecord
     return attrs.evolve(blank, wake_at=until, event_types=tuple(wait.types))
 
 
-def decide_wait(record: StepRecord, wait: WaitForEvent, decode: Callable[[Payload, Any], Any]) -> Return | Raise | Wait:
-    """What a record says: the event that was taken, the timeout, or parked until the deadline."""
+def decide_wait(record: StepRecord, wait: WaitForEvent, decode: Callable[[Payload, Any], Any]) -> Return | Raise | None:
+    """What a record gives: the event that was taken, or the failure (rules W7, W8); ``None``: it has not settled."""
     if record.status == "completed":
         return Return(_received(record.result or "", wait, decode))
     if record.status == "errored" and record.failure is not None:
         if record.failure.is_a(EventTimeoutError):
             return Raise(_timeout(record))
         return Raise(StepFailedError(record.key, record.failure.without_traceback()))
-    return Wait(record.wake_at)
+    return None
 
 
 def settle_wait(
