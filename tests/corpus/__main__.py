@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.folder / file_name(scenario)
         if path.exists():
             continue
-        text = text_of(recorded().ticks)
+        text = text_of(recorded().file)
         if options.write:
             path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path.name}: {len(text):,} characters\n")

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from tests.corpus import workflows
-from tests.corpus.frozen import Reply, Tick, planned
+from tests.corpus.frozen import FORMAT_VERSION, Command, Earlier, File, Reply, Tick, commanded, planned
 from tests.corpus.workflows import MINUTE, SECOND, Approval, Approved, Order, Rejected
 from tests.lab import T0, Lab
 from tests.planner.rows import hook, instance, message, notice, pause_request, record, snapshot, timer
@@ -24,25 +24,33 @@ from wfcore.workflow import Registry
 
 @attrs.define
 class Recorder:
-    """A lab whose ticks are kept.
+    """A lab whose ticks and commands are kept.
 
     Attributes:
         deployed: names of the workflows that run now.
         lab: the rows.
         continued: whether checkpoints are committed while the tick goes on.
-        ticks: what was recorded.
+        ticks, commands: what was recorded.
+        earlier: what the ticks have left to the runner.
     """
 
     deployed: tuple[str, ...]
     lab: Lab
     continued: bool = False
     ticks: list[Tick] = attrs.field(factory=list)
+    commands: list[Command] = attrs.field(factory=list)
+    earlier: Earlier = attrs.field(factory=Earlier)
 
     @classmethod
     def of(cls, *deployed: str, params: object = None, continued: bool = False) -> Recorder:
         recorder = cls(deployed, Lab(_registry(deployed)), continued)
         recorder.lab.create(next(iter(recorder.lab.registry)), params)
         return recorder
+
+    @property
+    def file(self) -> File:
+        """What is to stand in the file."""
+        return File(FORMAT_VERSION, tuple(self.ticks), tuple(self.commands))
 
     def deploy(self, *deployed: str) -> None:
         self.deployed = deployed
@@ -59,10 +67,13 @@ class Recorder:
         took: timedelta = timedelta(0),
         fired: Hook | None = None,
         stops: bool = False,
-        mine: frozenset[str] = frozenset(),
-        replies: tuple[Reply, ...] | None = None,
+        loses: bool = False,
+        **known: Any,
     ) -> Tick:
-        """Plan a tick, keep it, apply what it planned; an author's error defers the hook."""
+        """Plan a tick, keep it, apply what it planned; an author's error defers the hook.
+
+        ``stops``: it goes on after no checkpoint. ``loses``: another writer was faster than its last plan.
+        """
         lab = self.lab
         lab.now = lab.now if at is None else at
         seen = lab.snapshot()
@@ -73,19 +84,30 @@ class Recorder:
             snapshot=seen,
             fired=firing,
             execution_id=lab.next_id("tick"),
-            mine=mine,
-            replies=replies,
             recover_after=RECOVER_AFTER,
             commits=(None,) if stops else commits,
             after=seen,
+            **{"mine": frozenset(), **known},
         )
-        tick = planned(blank, repeat(took))
+        tick = planned(blank, repeat(took), self.earlier)
         self.ticks.append(tick)
-        for plan in tick.plans:
+        for plan in tick.plans[:-1] if loses else tick.plans:
             lab.apply(plan)
         if tick.error is not None:
             self._defer(seen, firing)
         return tick
+
+    def command(self, name: str, *, code: str | None = None, at: datetime | None = None, **more: Any) -> Command:
+        """Plan a command, keep it, apply what it planned."""
+        lab = self.lab
+        lab.now = lab.now if at is None else at
+        seen = lab.snapshot()
+        blank = Command(name=name, workflow=code, snapshot=seen, execution_id=lab.next_id(name), more=more, after=seen)
+        command = commanded(blank)
+        self.commands.append(command)
+        if command.plan is not None:
+            lab.apply(command.plan)
+        return command
 
     def run(self, until: datetime, *, took: timedelta = timedelta(0)) -> None:
         """Handle hooks at their times."""
@@ -264,6 +286,101 @@ def ran_on() -> Recorder:
     return recorder
 
 
+def started_and_lost(*, paused: bool = False, pauses: bool = False) -> Recorder:
+    """Started and run, and the plan with the result is lost: the runner holds it."""
+    recorder = Recorder.of("once_alone", continued=True)
+    first = recorder.tick(took=SECOND, loses=True)
+    mine = frozenset(plan.execution_id for plan in first.plans)
+    if pauses or paused:
+        recorder.command("pause", request_id="1", at=T0 + SECOND)
+    if paused:
+        recorder.tick(T0 + 15 * SECOND)  # before, its runner may be at work
+    recorder.tick(T0 + 20 * SECOND, mine=mine, held=("do:pay",))
+    if pauses or paused:
+        recorder.command("resume", at=T0 + MINUTE)
+        recorder.run(T0 + MINUTE)
+    return recorder
+
+
+def demanded(*, found: bool) -> Recorder:
+    """An event to an instance that must be there: the runner learns from the conflict whether it is."""
+    recorder = Recorder.of("demanding")
+    recorder.tick(loses=True)
+    if not found:
+        for number in range(4):
+            recorder.tick(T0 + number * 3 * SECOND, absent=frozenset({"waits#other"}))
+        recorder.run(T0 + HOUR)
+    return recorder
+
+
+def carried_over(*, lost: bool = False) -> Recorder:
+    """A hook that nobody has seen ends the continuation; a body goes on flying into the next tick."""
+    recorder = Recorder.of("parallel", continued=True)
+    left, right = (f"gather:both[{index}]>do:work" for index in range(2))
+    first = recorder.tick(replies=(done(left, 1),), stops=True)
+    mine = frozenset({first.execution_id})
+    if lost:
+        recorder.tick(T0 + HOUR, replies=(done(right, 1),))
+    else:
+        recorder.tick(T0 + SECOND, mine=mine, flights=(right,), replies=(done(right, 1),))
+    return recorder
+
+
+def paused(*, withdrawn: bool = False) -> Recorder:
+    recorder = Recorder.of("orders", params=ORDER)
+    recorder.run(T0)
+    recorder.command("pause", request_id="1", at=T0 + MINUTE)
+    recorder.command("pause", request_id="2")
+    if not withdrawn:
+        recorder.run(T0 + MINUTE)
+        recorder.command("pause", request_id="3")
+        recorder.send(Rejected, "no", T0 + 2 * MINUTE)
+        recorder.run(T0 + 2 * MINUTE)
+    recorder.command("resume", at=T0 + HOUR)
+    recorder.command("resume")
+    recorder.run(T0 + HOUR)
+    return recorder
+
+
+def restarted(*, at: timedelta, **more: Any) -> Recorder:
+    recorder = Recorder.of("retries", params="constant")
+    recorder.run(T0 + at)
+    if "params" not in more:
+        recorder.send("approved", None)  # taken out of the mailbox
+    recorder.command("restart", code="retries", at=T0 + HOUR, **more)
+    recorder.run(T0 + 2 * HOUR)
+    return recorder
+
+
+def terminated(code: str, *, notify: bool) -> Recorder:
+    recorder = Recorder.of(code)
+    recorder.tick()
+    recorder.command("delete")  # refused: it has not ended
+    ended = recorder.command("terminate", notify=notify, at=T0 + SECOND)
+    recorder.command("terminate", notify=notify)
+    recorder.tick()
+    if notify:
+        recorder.command("delete")  # refused: its end is still to be announced
+        (announced,) = (each.id for each in ended.after.hooks)
+        recorder.command("terminal_notified", transition_id=announced)
+    recorder.command("delete", at=T0 + MINUTE)
+    return recorder
+
+
+def adopted() -> Recorder:
+    """Rows of an engine whose keys were bare names, and which did not number what settled."""
+    recorder = Recorder.of("unpatched")
+    lab = recorder.lab
+    work = attrs.evolve(DONE, instance_ref=lab.ref, key="work", name="work", sequence=None)
+    nap = attrs.evolve(NAP, instance_ref=lab.ref, key="nap")
+    lab.put(attrs.evolve(lab.snapshot(), steps=(work, nap)))
+    recorder.tick()  # a mismatch
+    recorder.command("adopt_bare_keys", at=T0 + SECOND)
+    recorder.command("adopt_bare_keys")
+    recorder.run(T0 + MINUTE)
+    return recorder
+
+
 def gate(seen: Snapshot, trigger: Hook | None = None) -> Recorder:
     recorder = Recorder(("ends",), Lab(_registry(("ends",))))
     recorder.lab.ref = "w#1"
@@ -330,6 +447,21 @@ SCENARIOS: dict[str, Callable[[], Recorder]] = {
     "once, alone": lambda: started("once_alone"),
     "once, run": lambda: started_and_run("once"),
     "once, alone, run": lambda: started_and_run("once_alone"),
+    "once, held": started_and_lost,
+    "once, held, pause": lambda: started_and_lost(pauses=True),
+    "once, held, paused": lambda: started_and_lost(paused=True),
+    "demanding, nobody there": lambda: demanded(found=False),
+    "demanding, somebody there": lambda: demanded(found=True),
+    "parallel, carried over": carried_over,
+    "parallel, not carried over": lambda: carried_over(lost=True),
+    "commands, pause, resume": paused,
+    "commands, pause, withdrawn": lambda: paused(withdrawn=True),
+    "commands, restart": lambda: restarted(at=timedelta(0)),
+    "commands, restart, same keys": lambda: restarted(at=timedelta(0), keep_keys=True),
+    "commands, restart, ended": lambda: restarted(at=HOUR, params="linear"),
+    "commands, terminate": lambda: terminated("sleeps", notify=False),
+    "commands, terminate, notify": lambda: terminated("once", notify=True),
+    "commands, bare keys": adopted,
     "deciding": decided,
     "patched, new run": lambda: ran("patched"),
     "patched, old run": patched_late,

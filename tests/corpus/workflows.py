@@ -410,3 +410,21 @@ async def racing(step: AsyncStep) -> list[Any]:
     found: list[Any] = [*await step.race("first", work, struggle, partial(nap, 1))]
     found += await step.race("second", partial(nap, 1), work, work)
     return [*found, step.now().isoformat()]
+
+
+def demand(attempt: Attempt) -> int:
+    attempt.send_event(waits, "other", Approved, Approval("parent"), event_id="demand", required=True)
+    return attempt.number
+
+
+@workflow(name="demanding")
+def demanding(step: Step) -> int | str:
+    try:
+        return step.do("demand", demand, retry=RETRIES["constant"])
+    except StepFailedError as error:
+        return error.failure.type
+
+
+@workflow(name="parallel")
+async def parallel(step: AsyncStep) -> list[Any]:
+    return [*await step.gather("both", work, work)]
