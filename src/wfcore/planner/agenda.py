@@ -51,12 +51,17 @@ class Agenda:
 
     # -- sorting
 
-    def may_run(self, request: Request, *, at: datetime | None, now: datetime) -> None:
+    def may_run(self, request: Request) -> None:
+        """Its body may run."""
+        if self._places.enter(request):
+            self._ready[request.key] = request
+
+    def may_run_at(self, request: Request, at: datetime | None, now: datetime) -> None:
         """Its body may run; not before ``at``."""
         if at is not None and at > now:
             self._retrying.add(request)
-        elif self._places.enter(request):
-            self._ready[request.key] = request
+        else:
+            self.may_run(request)
 
     def take_event(self, request: Request) -> None:
         """Its body goes before all others, and needs no place in a map: it takes an event (rule W9)."""
@@ -66,7 +71,7 @@ class Agenda:
     def retry_due(self, now: datetime) -> None:
         """Take up those whose next attempt is due."""
         for request in self._retrying.pop_due(now):
-            self.may_run(request, at=None, now=now)
+            self.may_run(request)
 
     # -- bodies
 

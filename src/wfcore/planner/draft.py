@@ -43,7 +43,8 @@ class Draft:
         self.waiting: dict[str, StepRecord] = {step.key: step for step in waiting(snapshot.steps)}
         self._sequence = last_sequence(snapshot.steps)
         self._hooks = snapshot.hooks
-        self._timer = stored_timer(snapshot, instance)
+        stored = stored_timer(snapshot, instance)
+        self._attempts = stored.attempts if stored else 0
         self._steps: dict[str, tuple[Mutation, ...]] = {}
         self._logs: list[LogLine] = []
         self._required: frozenset[str] = frozenset()
@@ -98,8 +99,8 @@ class Draft:
             if isinstance(mutation, PutInstance):
                 self.instance = mutation.instance
             elif isinstance(mutation, PutHook):
-                self._timer = mutation.hook
                 self._hooks = (mutation.hook,)
+        self._attempts = 0  # the checkpoint's timer is a new one
         self._steps, self._logs, self._required, self._added = {}, [], frozenset(), frozenset()
         self.mailbox.taken.clear()
         self.execution_id = execution_id
@@ -148,7 +149,7 @@ class Draft:
 
     def stuck(self, failure: Failure) -> Plan:
         """An error of the author after new work: keep the work, try again later (rule D9)."""
-        attempts = 1 + (self._timer.attempts if self._timer else 0)
+        attempts = self._attempts + 1
         due_at = self.now + DEFERRAL.delay_after(attempts)
         hook = timer(self.instance, due_at, self.now, attempts=attempts, last_error=str(failure))
         return self._freeze("active", Stuck(failure), hook)

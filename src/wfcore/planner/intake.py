@@ -116,10 +116,10 @@ class Intake:
                 self.put(request, self._interpreter.open(request, self._draft.stamp()))
             self._agenda.waits.add(request)
         elif record is None or record.status != "started":
-            self._agenda.may_run(request, at=record.next_retry_at if record else None, now=self._draft.now)
+            self._agenda.may_run_at(request, record.next_retry_at if record else None, self._draft.now)
         elif self._is_held(request):
             return
         elif self._carried.is_mine(request):
-            self._agenda.may_run(request, at=None, now=self._draft.now)
+            self._agenda.may_run(request)
         else:
             self._agenda.waits.add(request)

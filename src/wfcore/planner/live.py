@@ -222,7 +222,7 @@ class Live:
         self.intake.put(request, record, effects)
         if record.status != "waiting":
             return record
-        self._agenda.may_run(request, at=record.next_retry_at, now=self._draft.now)
+        self._agenda.may_run_at(request, record.next_retry_at, self._draft.now)
         return None
 
     def _taken(self, request: Request, call: StepCall, *, consumed: bool) -> None:

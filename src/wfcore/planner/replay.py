@@ -289,6 +289,6 @@ class Replay:
         branch = request.branch
         branch.answer = self.interpreter.answer(request, record)
         branch.clock = record.settled_at or branch.clock
-        if branch.group is not None and record.kind == "do":
+        if record.kind == "do":
             branch.mark_begun()
         self._runnable.append(branch)
