@@ -13,11 +13,11 @@ from tests.planner.worker import Worker
 from tests.twins import Colour, Running, begin, both_colours
 from wfcore.codec import JsonCodec
 from wfcore.define import workflow
-from wfcore.errors import NonDeterminismError, StepBodyError, StepUsageError
+from wfcore.errors import CodecError, NonDeterminismError, StepBodyError, StepUsageError
 from wfcore.model import Event, Hook, InstanceStatus, StepRecord
 from wfcore.outcome import Stuck
-from wfcore.plan import AddInstance, Exists
-from wfcore.planner import AsyncStep, Attempt, Step, Unwind
+from wfcore.plan import AddInstance, Exists, Plan
+from wfcore.planner import AsyncStep, Attempt, Step, Unwind, plan_create
 from wfcore.planner.draft import _require_progress
 from wfcore.retry import Retry
 from wfcore.workflow import Received
@@ -276,6 +276,11 @@ def test_t4_a_receiver_that_an_earlier_step_of_the_tick_has_started_need_not_exi
     assert [] == [each for each in plan.preconditions if isinstance(each, Exists)]
 
 
+@workflow(name="greet")
+def greet(step: Step, name: str) -> None:
+    step.sleep("nap", MINUTE)
+
+
 class Shouting(JsonCodec):
     """Its payloads can be told from those of others."""
 
@@ -285,10 +290,6 @@ class Shouting(JsonCodec):
 
 @both_colours
 def test_t1_what_an_attempt_starts_is_encoded_by_the_codec_of_the_tick(colour: Colour) -> None:
-    @workflow(name="greet")
-    def greet(step: Step, name: str) -> None:
-        step.sleep("nap", MINUTE)
-
     def program(step: Any) -> Running:
         yield step.do("start", lambda attempt: attempt.start(greet, "ada", id="1") and None)
 
@@ -296,6 +297,31 @@ def test_t1_what_an_attempt_starts_is_encoded_by_the_codec_of_the_tick(colour: C
     lab.codec = Shouting()
     plan = lab.plan()
     assert ['"ADA"'] == [each.instance.params for each in plan.mutations if isinstance(each, AddInstance)]
+
+
+def created(params: object, **options: Any) -> Plan:
+    return plan_create(snapshot(None), greet, params, instance_id="1", execution_id="x", **options)
+
+
+def test_m1_params_and_tags_are_encoded_by_the_codec_that_is_given() -> None:
+    plan = created("ada", tags={"by": "ada"}, codec=Shouting())
+    (row,) = (each.instance for each in plan.mutations if isinstance(each, AddInstance))
+    assert ('"ADA"', {"by": "ADA"}) == (row.params, row.tags)
+
+
+@pytest.mark.parametrize(
+    ("params", "tags", "text"),
+    [
+        (5, {}, "at $: expected str, found 5 (integer); in the parameters of 'greet'"),
+        ("ada", {"colour": 1}, "at $.colour: expected str, found 1 (integer); in the tags"),
+        ("ada", {1: "colour"}, None),
+    ],
+    ids=["params", "tags", "keys of tags"],
+)
+def test_m1_params_and_tags_that_cannot_be_encoded_are_told_where(params: Any, tags: Any, text: str | None) -> None:
+    with pytest.raises(CodecError) as caught:
+        created(params, tags=tags)
+    assert text in {None, str(caught.value)}
 
 
 # -- errors of the author after new work

@@ -143,7 +143,7 @@ class Live:
                     raise misplaced(call.key)
                 if request.record is not None and is_waiting(request.record):
                     self.intake.put(request, cancelled(request.record, self._draft.now, self._draft.execution_id))
-                self._taken(request, call, consumed=False)
+                self._release(call)
             case Elapsed(elapsed):
                 self._draft.advance(elapsed)
             case _:
@@ -213,7 +213,9 @@ class Live:
             if succeeded:
                 self._draft.require(call.attempt.required())
                 self._absent -= {each.ref for each in effects if isinstance(each, AddInstance)}
-        self._taken(request, call, consumed=record.status == "completed")
+        self._release(call)
+        if call.event is not None and record.status == "completed":
+            self._consume(call.event, request)
         self._draft.has_body_result = True
         return self._settled(request, record, effects)
 
@@ -225,9 +227,7 @@ class Live:
         self._agenda.may_run_at(request, record.next_retry_at, self._draft.now)
         return None
 
-    def _taken(self, request: Request, call: StepCall, *, consumed: bool) -> None:
-        """A body may have decided whether an event is consumed; if not, it is offered again (rule W9)."""
+    def _release(self, call: StepCall) -> None:
+        """Offer the event again that a body has decided about, unless it is consumed now (rule W9)."""
         if call.event is not None:
             self._draft.mailbox.release(call.event)
-            if consumed:
-                self._consume(call.event, request)

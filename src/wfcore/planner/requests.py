@@ -36,6 +36,10 @@ class Patch:
 Spec: TypeAlias = Do | Sleep | WaitForEvent | Fan | Patch
 
 
+_PATIENCE = 100
+"""How often code is told to end: each step that its ``finally`` blocks await takes one time more."""
+
+
 class Unwind(BaseException):
     """Ends workflow code at the end of its tick; not an ``Exception``, so that ``except Exception`` lets it pass.
 
@@ -269,7 +273,7 @@ def close_code(branch: Branch) -> None:
     if isinstance(coroutine, Request):
         coroutine.close()
         return
-    for _ in range(100):
+    for _ in range(_PATIENCE):
         if coroutine is None or inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:
             break
         try:
