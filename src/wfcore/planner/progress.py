@@ -45,16 +45,15 @@ def broken_clause(
         live: its records that have not settled.
         events: those that are pending and have no hook of their own.
     """
+    if status == "active":  # first, and without a look at the records: every checkpoint asks
+        return "active, and it has no timer" if due_at is None else None
+    if status == "paused":
+        return None if due_at is None else f"paused, and its timer is due at {due_at.isoformat()}"
     live = tuple(live)
-    first = earliest_deadline(live)
     if status in TERMINAL:
         if due_at is not None:
             return f"{status}, and its timer is due at {due_at.isoformat()}"
         return f"{status}, and {live[0].key!r} still waits" if live else None
-    if status == "paused":
-        return None if due_at is None else f"paused, and its timer is due at {due_at.isoformat()}"
-    if status == "active":
-        return "active, and it has no timer" if due_at is None else None
     if not live:
         return "waiting for nothing"
     wanted = {type_ for record in live for type_ in record.event_types}
@@ -62,6 +61,7 @@ def broken_clause(
     for record in live:
         if (event := wanted_event(record, events)) is not None:
             return f"waiting, and {record.key!r} may take the event {event.id!r}, which no wake-up announces"
+    first = earliest_deadline(live)
     if due_at == first:
         return None
     stands = "it has no timer" if due_at is None else f"its timer is due at {due_at.isoformat()}"
