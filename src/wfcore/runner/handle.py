@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, TypeVar, final, overload
+from typing import Any, TypeVar, overload
 
 from wfcore.model import Instance, InstanceStatus
 from wfcore.runner.doors import at_once
@@ -14,7 +14,6 @@ E = TypeVar("E")
 R_co = TypeVar("R_co", covariant=True)
 
 
-@final
 class Handle(Address[R_co]):
     """One instance. Making a handle reads nothing; it need not exist yet.
 

@@ -12,7 +12,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Literal, TypeVar, assert_never, final
+from typing import Any, Literal, TypeVar, assert_never, final
 
 import attrs
 
@@ -23,6 +23,8 @@ from wfcore.plan import Applied, Conflict, Plan
 from wfcore.planner import (
     Continue,
     Done,
+    Raised,
+    Returned,
     Settled,
     StepCall,
     Stop,
@@ -180,8 +182,8 @@ class Run(ABC):
 
     # -- what planning needs
 
-    def plan_here(self, snapshot: Snapshot, commit: Callable[[Plan], Continue | Stop]) -> Plan:
-        """Plan in this thread, with its bodies one after the other."""
+    def plan_here(self, snapshot: Snapshot, commit: Callable[[Plan], Continue | Stop] | None) -> Plan:
+        """Plan in this thread, with its bodies one after the other; without ``commit`` up to the first checkpoint."""
         outside = Surroundings.found()
         errand, memory = self.errand, self.memory
         with WORKFLOW_CODE.around():
@@ -194,16 +196,20 @@ class Run(ABC):
                 held=memory.held,
                 absent=memory.absent,
                 perform=outside.of(self._perform),
-                commit=outside.of(commit),
+                commit=outside.of(commit) if commit else None,
                 codec=errand.codec,
                 recover_after=errand.recover_after,
             )
 
     def _perform(self, call: StepCall) -> Settled:
         began = self.runtime.monotonic()
-        settled = Settled(call_body(call).result, self.elapsed())
+        settled = Settled(self.result_of(call), self.elapsed())
         self.settled(Done(call, settled), self.runtime.since(began))
         return settled
+
+    def result_of(self, call: StepCall) -> Returned[Any] | Raised:
+        """Run a body in this thread; a simulation does it in its own way."""
+        return call_body(call).result
 
     def elapsed(self) -> timedelta:
         """The time since the retrieve."""
