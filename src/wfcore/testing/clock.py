@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import final
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,6 +20,9 @@ class VirtualClock:
 
     def __init__(self, start: datetime = START) -> None:
         self._now = self._start = _utc(start)
+        # Simulations that share a store one after the other share its clock, or begin where the last one has ended:
+        # their ids must differ.
+        self._ids = count(1 + abs(self._start - START) // timedelta(microseconds=1))
 
     def __call__(self) -> datetime:
         """The time, aware, in UTC."""
@@ -42,6 +46,10 @@ class VirtualClock:
         if instant < self._now:
             raise ValueError(f"a virtual clock never goes back: it is {self._now.isoformat()}, not {instant}")
         self._now = instant
+
+    def new_id(self) -> str:
+        """A new id, for a ``Runtime``: they are counted."""
+        return f"id{next(self._ids)}"
 
     def monotonic(self) -> float:
         """Seconds since the start, for a ``Runtime``."""

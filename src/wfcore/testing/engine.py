@@ -113,10 +113,7 @@ class Engine:
     def until_idle(self) -> None:
         """Handle what is due; then move time as far as the test wants it skipped."""
         self._settle()
-        while any(True for _ in self._skipped()):
-            instant = self._next_instant()
-            if instant is None:
-                break
+        while self._waits_for_skipped() and (instant := self._next_instant()) is not None:
             self.move_to(instant)
 
     def travel(self, until: datetime | None, is_over: Callable[[], bool]) -> None:
@@ -160,18 +157,16 @@ class Engine:
         if earliest is not None:
             yield earliest
 
-    def _skipped(self) -> Iterator[datetime]:
-        """The deadlines that the test wants skipped."""
-        if not self._skips:
-            return
-        for ref in self.record.refs:
-            snapshot = self.store.retrieve(ref)
-            if snapshot.instance is None or snapshot.instance.status not in ("active", "waiting"):
-                continue
-            for record in snapshot.steps:
-                for deadline in (skip.deadline(record) for skip in self._skips):
-                    if deadline is not None:
-                        yield deadline
+    def _waits_for_skipped(self) -> bool:
+        """Whether any instance waits for what the test wants skipped."""
+        snapshots = (self.store.retrieve(ref) for ref in self.record.refs) if self._skips else ()
+        return any(
+            skip.is_awaited(record)
+            for snapshot in snapshots
+            if snapshot.instance is not None and snapshot.instance.status in ("active", "waiting")
+            for record in snapshot.steps
+            for skip in self._skips
+        )
 
     def _due_delivery(self) -> Delivery | None:
         due = [each for each in self._deliveries if each.asked.left and each.at <= self._clock()]

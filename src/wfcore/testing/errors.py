@@ -28,7 +28,10 @@ class NeverFinishesError(SimulationError):
     explanation: str
 
     def __str__(self) -> str:
-        return f"{self.ref!r} does not finish: at {self.at.isoformat()} it is {self.status}\n{self.explanation}"
+        return (
+            f"{self.ref!r} does not finish: at {self.at.isoformat()} it is {self.status}, and no time that passes ends "
+            f"it\n{self.explanation}"
+        )
 
 
 @attrs.define(eq=False)

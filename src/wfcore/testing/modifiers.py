@@ -50,11 +50,10 @@ class Skip:
     asked: Asked
     step: str = ""
 
-    def deadline(self, record: StepRecord) -> datetime | None:
-        """What time is to be moved to for a record that waits."""
-        if record.status != "waiting" or not self._means(record):
-            return None
-        return record.next_retry_at if self.kind == "do" else record.wake_at
+    def is_awaited(self, record: StepRecord) -> bool:
+        """Whether the record waits for what is to be skipped."""
+        deadline = record.next_retry_at if self.kind == "do" else record.wake_at
+        return record.status == "waiting" and deadline is not None and self._means(record)
 
     def note(self, record: StepRecord) -> None:
         """A plan has written this record: was that what was asked for?"""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar, final, overload
 
 from wfadapters.memory import MemoryStore
 from wfcore.codec import JSON
+from wfcore.explain import explain
 from wfcore.keys import build_ref
 from wfcore.model import FiredHook
 from wfcore.plan import Plan
@@ -31,7 +31,6 @@ from wfcore.testing.handles import SimulatedHandle
 from wfcore.testing.modifiers import Modifiers
 from wfcore.testing.recording import ClientStore
 from wfcore.testing.trace import Trace
-from wfcore.testing.waiting import waiting_text
 from wfcore.testing.workers import Crew, Setting
 from wfcore.workflow import Registry, Workflow
 
@@ -103,10 +102,7 @@ class Simulation(Modifiers, Faults):
             self.store, clock, bodies, faults=self._faults, skips=self._skips, deliveries=self._deliveries
         )
         self.trace: Trace = self._engine.trace
-        ids = count(1)
-        runtime = Runtime(
-            now=clock, monotonic=clock.monotonic, new_id=lambda: f"id{next(ids)}", pause=_at_once, sleep=_soon
-        )
+        runtime = Runtime(now=clock, monotonic=clock.monotonic, new_id=clock.new_id, pause=_at_once, sleep=_soon)
         setting = Setting(
             store=self._engine.faulty,
             runtime=runtime,
@@ -235,13 +231,13 @@ class Simulation(Modifiers, Faults):
             InstanceNotFoundError: there is no such instance.
         """
         engine, ref = self._engine, run.ref
-        status = run.status()
+        run.get()  # it is there
         engine.crew.count_anew()
         engine.travel(None, lambda: engine.has_ended(ref) or ref in engine.record.stuck)
         if engine.has_ended(ref):
             return
-        status, snapshot = run.status(), self.store.retrieve(ref)
-        raise NeverFinishesError(ref, status, self.now, waiting_text(snapshot))
+        explanation = explain(self.store.retrieve(ref), registry=self._registry)
+        raise NeverFinishesError(ref, explanation.status, self.now, str(explanation))
 
     # -- the end
 

@@ -72,14 +72,16 @@ class Trace:
         outcome = plan.outcome
         name = type(outcome).__name__
         match outcome:
-            case Suspended(until, _) | Rescheduled(until):
+            case Suspended(until, _):
                 return f"{name} until {self._time(until)}"
+            case Rescheduled(until):
+                return f"{name} to {self._time(until)}"
             case Stuck(failure):
                 return f"{name}: {failure.type.rpartition('.')[2]}"
             case Deferred(due_at, failure):
                 return f"{name} until {self._time(due_at)}: {failure.type.rpartition('.')[2]}"
             case Ignored(why):
-                return f"{name}: {why}"
+                return f"{name}: {why.partition(',')[0]}"
             case _:
                 return name
 
@@ -87,8 +89,10 @@ class Trace:
         match step.status:
             case "waiting" if step.next_retry_at is not None:
                 return f"{step.key} failed, again at {self._time(step.next_retry_at)}"
-            case "waiting":
+            case "waiting" if step.kind == "wait_for_event":
                 return f"{step.key} waiting until {self._time(step.wake_at)}"
+            case "waiting":
+                return f"{step.key} to {self._time(step.wake_at)}"
             case "started" | "completed" | "errored" | "cancelled":
                 return f"{step.key} {step.status}"
             case unreachable:

@@ -26,7 +26,6 @@ from wfcore.testing.faults import FaultyStore
 from wfcore.testing.ticks import SimulatedRun, TurnDoors
 from wfcore.testing.trace import Trace
 
-
 End: TypeAlias = TickReport | bool
 """What a tick ends with; of a terminal notice: whether anything became of it."""
 
