@@ -29,7 +29,7 @@ TEXTS: list[tuple[SimulationError, str]] = [
     (UnusedModifierError(("stub('a')",), ("do:b",)), "not everything happened that the test asked for:\n  stub('a')"),
     (UnusedModifierError(("stub('a')",), ()), "The steps that there were: none"),
     (StubTypeError("do:a", "$.id", "str", "1"), "at $.id it must be str, not 1; return a value of the step's type"),
-    (ReplayDiffersError("w#1", "it returns 2"), "'w#1' has ended, and its replay does not end like that: it returns 2"),
+    (ReplayDiffersError("w#1", "it returns 2"), "'w#1' ends, and its replay does not end like that: it returns 2"),
     (UndeliverableError("w#1", "word", AT, "gone"), "deliver('w#1', 'word') at 2026-01-01T00:00:00+00:00: gone"),
     (ClockMismatchError("Store", AT, AT), "the clock of Store shows 2026-01-01T00:00:00+00:00"),
 ]

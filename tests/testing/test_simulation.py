@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -285,6 +286,22 @@ def test_a_run_that_does_not_end_in_the_same_way_again_fails() -> None:
     with pytest.raises(ReplayDiffersError, match="it returns 1; recorded: it returns 0") as caught:
         sim.run_until_done(run)
     assert "chancy#1" == caught.value.ref
+
+
+@pytest.mark.parametrize("fault", [Simulation.lose_ack, Simulation.conflict, lambda sim: sim.crash("after")])
+def test_an_end_is_replayed_even_if_nobody_hears_of_its_commit(fault: Callable[[Simulation], None]) -> None:
+    numbers = iter(range(100))
+
+    @workflow(name="chancy")
+    def chancy(step: Step) -> int:
+        step.do("one", lambda attempt: None)
+        return next(numbers)
+
+    sim = Simulation([chancy])
+    fault(sim)
+    run = sim.create(chancy, id="1")
+    with pytest.raises(ReplayDiffersError):
+        sim.run_until_done(run)
 
 
 def test_a_run_whose_replay_would_do_something_else_fails() -> None:

@@ -98,7 +98,7 @@ class StubTypeError(SimulationError):
 
 @attrs.define(eq=False)
 class ReplayDiffersError(SimulationError):
-    """A run that ended was replayed from its records, and did not end in the same way again.
+    """A run that ends was replayed from its records, and did not end in the same way again.
 
     The workflow code is not deterministic, or an effect hides in it.
 
@@ -112,8 +112,8 @@ class ReplayDiffersError(SimulationError):
 
     def __str__(self) -> str:
         return (
-            f"{self.ref!r} has ended, and its replay does not end like that: {self.what}. Workflow code must give the "
-            "same each time: time, chance and effects belong into steps"
+            f"{self.ref!r} ends, and its replay does not end like that: {self.what}. Workflow code must do the same "
+            "each time: time, chance and effects belong into steps"
         )
 
 

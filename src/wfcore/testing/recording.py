@@ -1,4 +1,4 @@
-"""What a simulation sees of its store: every committed plan, whoever has made it."""
+"""What a simulation sees of its store: that it lives by its clock, and every plan that is committed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import final
 
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import Applied, Conflict, Plan, Write
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, HookFeed
+from wfcore.runner.arguments import check_store
+from wfcore.testing.clock import VirtualClock
+from wfcore.testing.errors import ClockMismatchError
 from wfcore.testing.faults import StoreAndFeed
 
 
@@ -69,3 +72,21 @@ class ClientStore:
         if isinstance(answer, Applied):
             self._noted(plan)
         return answer
+
+
+def living_by(clock: VirtualClock, store: StoreAndFeed) -> StoreAndFeed:
+    """The store, if it can be simulated.
+
+    Raises:
+        ClockMismatchError: it lives by another clock.
+        TypeError: it is no store, or no feed, or is for asyncio.
+    """
+    check_store(store)
+    if not isinstance(store, HookFeed):
+        raise TypeError(
+            f"{type(store).__name__} has no due() and next_due_at(): a simulation needs a store with a feed"
+        )
+    now = store.retrieve("simulation#clock").now
+    if now != clock():
+        raise ClockMismatchError(type(store).__name__, now, clock())
+    return store

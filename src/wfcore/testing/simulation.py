@@ -12,24 +12,23 @@ from wfadapters.memory import MemoryStore
 from wfcore.codec import JSON
 from wfcore.explain import explain
 from wfcore.keys import build_ref
-from wfcore.model import FiredHook
 from wfcore.plan import Plan
 from wfcore.planner import RECOVER_AFTER
-from wfcore.ports import Codec, HookFeed
-from wfcore.runner import Client, OnTerminal, Runtime, StopSignal
-from wfcore.runner.arguments import check_durations, check_store
+from wfcore.ports import Codec
+from wfcore.runner import Client, OnTerminal, Runtime
+from wfcore.runner.arguments import check_durations
 from wfcore.runner.commander import Commander
 from wfcore.runner.doors import BlockingDoors, at_once
-from wfcore.runner.errand import Errand
 from wfcore.runner.requests import OnConflict, check_known, create
 from wfcore.testing.bodies import Bodies
 from wfcore.testing.clock import START, VirtualClock
 from wfcore.testing.engine import Engine
-from wfcore.testing.errors import ClockMismatchError, NeverFinishesError, UnusedModifierError
+from wfcore.testing.errors import NeverFinishesError, UnusedModifierError
 from wfcore.testing.faults import Faults, StoreAndFeed
 from wfcore.testing.handles import SimulatedHandle
 from wfcore.testing.modifiers import Modifiers
-from wfcore.testing.recording import ClientStore
+from wfcore.testing.recording import ClientStore, living_by
+from wfcore.testing.ticks import errand
 from wfcore.testing.trace import Trace
 from wfcore.testing.workers import Crew, Setting
 from wfcore.workflow import Registry, Workflow
@@ -94,7 +93,7 @@ class Simulation(Modifiers, Faults):
         if min(dispatchers, concurrency, max_ticks) < 1:
             raise ValueError("dispatchers, concurrency and max_ticks must be at least 1")
         clock = clock or VirtualClock(start)
-        self.store = _checked(MemoryStore(clock) if store is None else store, clock)
+        self.store = living_by(clock, MemoryStore(clock) if store is None else store)
         bodies = Bodies(registry, codec)
         Modifiers.__init__(self, clock, bodies)
         Faults.__init__(self, seed, clock)
@@ -106,7 +105,7 @@ class Simulation(Modifiers, Faults):
         setting = Setting(
             store=self._engine.faulty,
             runtime=runtime,
-            errand=partial(_errand, registry, codec, recover_after),
+            errand=partial(errand, registry, codec, recover_after),
             bodies=bodies,
             trace=self.trace,
             on_terminal=on_terminal,
@@ -275,29 +274,6 @@ class Simulation(Modifiers, Faults):
         self._engine.travel(until, lambda: self._engine.has_ended(run.ref))
         if not self._engine.has_ended(run.ref):
             self._engine.move_to(until)
-
-
-def _checked(store: StoreAndFeed, clock: VirtualClock) -> StoreAndFeed:
-    check_store(store)
-    if not isinstance(store, HookFeed):
-        raise TypeError(
-            f"{type(store).__name__} has no due() and next_due_at(): a simulation needs a store with a feed"
-        )
-    now = store.retrieve("simulation#clock").now
-    if now != clock():
-        raise ClockMismatchError(type(store).__name__, now, clock())
-    return store
-
-
-def _errand(registry: Registry, codec: Codec, recover_after: timedelta, fired: FiredHook) -> Errand:
-    return Errand(
-        registry=registry,
-        fired=fired,
-        codec=codec,
-        recover_after=recover_after,
-        observer=None,
-        stop=StopSignal(),
-    )
 
 
 def _at_once(_seconds: float) -> None:

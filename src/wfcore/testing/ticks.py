@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from datetime import timedelta
 from types import coroutine
 from typing import Any, final
 
 import attrs
 
 from wfcore.evolve import Rows, evolve
-from wfcore.model import Snapshot
+from wfcore.model import FiredHook, Snapshot
 from wfcore.outcome import Completed, Continued, Errored
 from wfcore.plan import Applied, AtVersion, Conflict, Plan, PutStep
 from wfcore.planner import Raised, Returned, StepCall, Stop
+from wfcore.ports import Codec
 from wfcore.runner.doors import BlockingSignal, Signal
-from wfcore.runner.errand import Errand
+from wfcore.runner.errand import Errand, StopSignal
 from wfcore.runner.run import Run
 from wfcore.runner.runtime import Runtime
 from wfcore.testing.bodies import Bodies, Crash
 from wfcore.testing.errors import ReplayDiffersError
 from wfcore.testing.faults import FaultyStore
 from wfcore.testing.replaycheck import replay_of_end
+from wfcore.workflow import Registry
 
 
 @coroutine
@@ -123,21 +126,28 @@ class SimulatedRun(Run):
         return any(step.status == "started" and step.execution_id in self.memory.mine for step in steps.values())
 
     async def _apply(self, plan: Plan) -> Applied | None:
-        answer = await super()._apply(plan)
-        if answer is not None and isinstance(plan.outcome, Completed | Errored | Continued):
+        # Before the commit: an acknowledgement may be lost, and the process may die.
+        if isinstance(plan.outcome, Completed | Errored | Continued):
             self._replay(plan)
-        return answer
+        return await super()._apply(plan)
 
     async def _defer(self, snapshot: Snapshot, error: Exception) -> None:
         await super()._defer(self._planned_on or snapshot, error)
 
     def _replay(self, plan: Plan) -> None:
-        """Replay the run that has ended: it must end in the same way again."""
+        """Replay the run that ends: it must end in the same way again."""
         assert self._planned_on is not None
         what = replay_of_end(self._planned_on, plan, self.errand.registry, self.errand.codec)
         if what is not None:
             self._bodies.fault = ReplayDiffersError(self.ref, what)
             raise Crash
+
+
+def errand(registry: Registry, codec: Codec, recover_after: timedelta, fired: FiredHook) -> Errand:
+    """What a simulated tick is asked to do."""
+    return Errand(
+        registry=registry, fired=fired, codec=codec, recover_after=recover_after, observer=None, stop=StopSignal()
+    )
 
 
 def _into(checkpoints: list[Plan]) -> Callable[[Plan], Stop]:
