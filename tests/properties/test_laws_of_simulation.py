@@ -6,7 +6,6 @@ A simulation checks by itself that every end is derived from its records again.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +20,7 @@ from wfadapters.memory import MemoryStore
 from wfcore.model import TERMINAL
 from wfcore.plan import PutStep
 from wfcore.planner import breaks_o5
-from wfcore.testing import NeverFinishesError, SimulatedHandle, Simulation, VirtualClock
+from wfcore.testing import NeverFinishesError, SimulatedHandle, Simulation, UndeliverableError, VirtualClock
 
 SECOND = timedelta(seconds=1)
 
@@ -94,11 +93,16 @@ def play(script: Script, weather: Weather) -> Played:
         sim.crash("after", apply=weather.crash_after)
     run = sim.create(flow, id="1")
     for number, letter in enumerate(script.letters):
-        sim.advance_to(max(sim.now, clock.start + letter.seconds * SECOND))
-        if run.status() not in TERMINAL:
-            run.send_event(TYPES[letter.type], letter.payload, id=f"letter {number}")
-    with suppress(NeverFinishesError):  # some programs wait for ever
-        sim.run_until_done(run)
+        at = letter.seconds * SECOND
+        sim.deliver(run, TYPES[letter.type], letter.payload, at=at, id=f"letter {number}")
+    while True:
+        try:
+            sim.run_until_done(run)
+        except UndeliverableError:  # it came in the moment in which the run has ended
+            continue
+        except NeverFinishesError:  # some programs wait for ever
+            break
+        break
     note(str(sim.trace))
     return Played(sim, run, broken)
 

@@ -34,6 +34,7 @@ from wfcore import (
     to_async,
     workflow,
 )
+from wfcore.testing import SimulatedHandle, Simulation
 
 
 @attrs.frozen
@@ -394,6 +395,23 @@ def use(store: Store, gateway: Gateway) -> None:
     assert_type(client.create(make_async_checkout(gateway), Order("1", 1)).result(), Receipt)
     assert_type(client.handle(trip, "1"), Handle[str])
     assert_type(client.handle(trip, "1").result(), str)
+
+
+def simulate(gateway: Gateway) -> None:
+    checkout = make_checkout(gateway)
+    with Simulation([checkout, no_params], seed=1, dispatchers=2) as sim:
+        assert_type(sim, Simulation)
+        run = sim.create(checkout, Order("1", 100), id="1")
+        assert_type(run, SimulatedHandle[Receipt])
+        assert_type(run.result(), Receipt)
+        assert_type(run.steps()["do:charge"].attempts, int)
+        assert_type(run.failure(), Failure | None)
+        assert_type(sim.create(no_params), SimulatedHandle[None])
+        sim.deliver(run, Approved, Approval("ada"), at=timedelta(minutes=1))
+        sim.deliver((checkout, "1"), Cancelled, at=sim.now)
+        sim.deliver(run, "plain", {"any": [1]}, at=sim.now)
+        sim.stub("charge", returns=1)
+        sim.stub("charge", lambda attempt: attempt.number)
 
 
 async def use_under_asyncio(store: Store, gateway: Gateway) -> None:

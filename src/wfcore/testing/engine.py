@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import final
 
 import attrs
@@ -132,8 +133,6 @@ class Engine:
 
     def _settle(self) -> None:
         self.crew.hear(None)  # time has passed, or somebody has used the store directly
-        while due := self._due_delivery():
-            self._deliver(due)
         self.crew.until_idle()
 
     def _next_instant(self) -> datetime | None:
@@ -168,16 +167,17 @@ class Engine:
             for skip in self._skips
         )
 
-    def _due_delivery(self) -> Delivery | None:
+    def next_delivery(self) -> Callable[[], None] | None:
+        """The event that is to be sent now, if there is one."""
         due = [each for each in self._deliveries if each.asked.left and each.at <= self._clock()]
-        return min(due, key=lambda each: each.at, default=None)
+        return partial(self._deliver, min(due, key=lambda each: each.at)) if due else None
 
     def _deliver(self, delivery: Delivery) -> None:
         target = delivery.target
         workflow, instance_id = target if isinstance(target, tuple) else (target.workflow, target.id)
         delivery.asked.happened += 1
         try:
-            Handle(self.commander, workflow, instance_id).send_event(delivery.event, delivery.payload)
+            Handle(self.commander, workflow, instance_id).send_event(delivery.event, delivery.payload, id=delivery.id)
         except CommandError as error:
             name = delivery.event if isinstance(delivery.event, str) else delivery.event.name
             raise UndeliverableError(delivery.ref, name, delivery.at, str(error)) from error

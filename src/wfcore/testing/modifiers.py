@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, TypeVar, final, overload
 
 import attrs
 
@@ -20,6 +20,7 @@ from wfcore.testing.outcomes import names_step
 from wfcore.testing.workers import CrashPoint
 from wfcore.workflow import EventType, Workflow
 
+E = TypeVar("E")
 Target: TypeAlias = Address[Any] | tuple[Workflow[Any, Any], str]
 """An instance: its handle, or its workflow and id, for one that need not exist yet."""
 
@@ -81,6 +82,7 @@ class Delivery:
     target: Target
     event: EventType[Any] | str
     payload: Any
+    id: str | None
     asked: Asked
 
     @property
@@ -170,21 +172,43 @@ class Modifiers:
         """
         self._skips.append(Skip("wait_for_event", Asked(f"time_out({wait!r})"), wait))
 
+    @overload
     def deliver(
-        self, run: Target, event: EventType[Any] | str, payload: Any = None, /, *, at: datetime | timedelta
+        self, run: Target, event: EventType[None], /, *, at: datetime | timedelta, id: str | None = None
+    ) -> None: ...
+    @overload
+    def deliver(
+        self, run: Target, event: EventType[E], payload: E, /, *, at: datetime | timedelta, id: str | None = None
+    ) -> None: ...
+    @overload
+    def deliver(
+        self, run: Target, event: str, payload: object = None, /, *, at: datetime | timedelta, id: str | None = None
+    ) -> None: ...
+    def deliver(
+        self,
+        run: Target,
+        event: EventType[Any] | str,
+        payload: Any = None,
+        /,
+        *,
+        at: datetime | timedelta,
+        id: str | None = None,
     ) -> None:
-        """Send an event at some time; it is there before what else is due then.
+        """Send an event at some time. It is there before what else is due then, if there is only one dispatcher.
+
+        With several it comes at any moment of that instant: also in the middle of a tick.
 
         Args:
             run: a handle, or ``(workflow, id)``, for an instance that need not exist yet.
             event: its type.
             payload: its payload.
             at: an instant, or a time from now.
+            id: the event's id; left out: a new one.
         """
         instant = self.clock() + at if isinstance(at, timedelta) else at
         name = event if isinstance(event, str) else event.name
-        delivery = Delivery(instant, run, event, payload, Asked(f"deliver(..., {name!r}, at={instant.isoformat()})"))
-        self._deliveries.append(delivery)
+        asked = Asked(f"deliver(..., {name!r}, at={instant.isoformat()})")
+        self._deliveries.append(Delivery(instant, run, event, payload, id, asked))
 
     def _asked(self) -> list[Asked]:
         """What has to happen."""

@@ -114,7 +114,7 @@ class Simulation(Modifiers, Faults):
             max_ticks=max_ticks,
             crashes=self._crashes,
         )
-        self._engine.crew = Crew(dispatchers, seed, setting)
+        self._engine.crew = Crew(dispatchers, seed, setting, self._engine.next_delivery)
         commands = ClientStore(self._engine.store, self._engine.noted)
         self.client = Client(commands, registry, codec=codec, runtime=runtime)
         self._engine.commander = self._commander = Commander(

@@ -215,15 +215,25 @@ class Worker:
 class Crew:
     """All dispatchers of a simulation.
 
+    Args:
+        count: how many there are.
+        seed: decides who does the next thing.
+        setting: what they share.
+        outside: what else may happen now, if anything. With one dispatcher it happens first; with several, whenever
+            it happens to: between a read and a write of somebody's, for one.
+
     Attributes:
         workers: the dispatchers.
         begun: how many ticks have begun since :meth:`count_anew`.
     """
 
-    def __init__(self, count: int, seed: int, setting: Setting) -> None:
+    def __init__(
+        self, count: int, seed: int, setting: Setting, outside: Callable[[], Callable[[], None] | None]
+    ) -> None:
         self.workers = [Worker(f"d{number}", setting) for number in range(1, count + 1)]
         self.begun = 0
         self._setting = setting
+        self._outside = outside
         self._random = random.Random(f"scheduler {seed}")
 
     def count_anew(self) -> None:
@@ -258,7 +268,10 @@ class Crew:
         return frozenset[str]().union(*(worker.left_out for worker in self.workers))
 
     def _choices(self) -> list[Callable[[], None]]:
-        choices: list[Callable[[], None]] = []
+        outside = self._outside()
+        if outside is not None and len(self.workers) == 1:
+            return [outside]
+        choices: list[Callable[[], None]] = [] if outside is None else [outside]
         for worker in self.workers:
             choices.extend(partial(worker.go_on, tick) for tick in worker.ticks)
             if worker.may_look:
