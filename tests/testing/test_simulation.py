@@ -262,6 +262,13 @@ def test_a_loop_without_end_is_cut() -> None:
     assert (20, sim.now, ("restless#1",)) == (caught.value.ticks, caught.value.at, caught.value.refs)
 
 
+def test_a_loop_without_end_is_cut_in_the_middle_of_a_tick() -> None:
+    sim = Simulation(SHOP, max_ticks=20, continuations=True)
+    sim.create(restless, id="1")
+    with pytest.raises(EndlessError):
+        sim.run_until_idle()
+
+
 def test_the_bound_is_for_one_call() -> None:
     sim = Simulation(SHOP, max_ticks=3)
     for number in range(4):
@@ -449,10 +456,15 @@ def test_ends_are_announced() -> None:
         return "done"
 
     notices: list[TerminalNotice] = []
-    sim = Simulation([loud], on_terminal=notices.append)
-    sim.run_until_done(sim.create(loud))
-    sim.run_until_idle()
-    assert ["complete"] == [notice.instance.status for notice in notices]
+
+    async def tell(notice: TerminalNotice) -> None:
+        notices.append(notice)
+
+    for on_terminal in (notices.append, tell):
+        with Simulation([loud], on_terminal=on_terminal) as sim:
+            sim.run_until_done(sim.create(loud))
+            sim.run_until_idle()
+    assert ["complete", "complete"] == [notice.instance.status for notice in notices]
 
 
 def test_commands_through_the_client_are_at_the_simulated_time(sim: Simulation) -> None:

@@ -18,12 +18,12 @@ from wfcore.runner import Handle
 from wfcore.runner.commander import Commander
 from wfcore.testing.bodies import Bodies
 from wfcore.testing.clock import VirtualClock
+from wfcore.testing.crew import Crew
 from wfcore.testing.errors import UndeliverableError
 from wfcore.testing.faults import FaultPlan, FaultyStore, StoreAndFeed
 from wfcore.testing.modifiers import Delivery, Skip
 from wfcore.testing.recording import RecordingStore
 from wfcore.testing.trace import Trace
-from wfcore.testing.workers import Crew
 
 
 @final

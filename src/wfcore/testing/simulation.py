@@ -22,6 +22,7 @@ from wfcore.runner.doors import BlockingDoors, at_once
 from wfcore.runner.requests import OnConflict, check_known, create
 from wfcore.testing.bodies import Bodies
 from wfcore.testing.clock import START, VirtualClock
+from wfcore.testing.crew import Crew
 from wfcore.testing.engine import Engine
 from wfcore.testing.errors import NeverFinishesError, UnusedModifierError
 from wfcore.testing.faults import Faults, StoreAndFeed
@@ -30,7 +31,7 @@ from wfcore.testing.modifiers import Modifiers
 from wfcore.testing.recording import ClientStore, living_by
 from wfcore.testing.ticks import errand
 from wfcore.testing.trace import Trace
-from wfcore.testing.workers import Crew, Setting
+from wfcore.testing.workers import Setting
 from wfcore.workflow import Registry, Workflow
 
 P = TypeVar("P")

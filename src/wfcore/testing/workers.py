@@ -1,8 +1,8 @@
-"""Simulated dispatchers, and the scheduler that decides by a seed who does the next thing."""
+"""A simulated dispatcher: what the real one does with threads and time, one turn after the other."""
 
 from __future__ import annotations
 
-import random
+import inspect
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias, final
@@ -21,7 +21,6 @@ from wfcore.runner.roster import has_got_on
 from wfcore.runner.runtime import Runtime
 from wfcore.testing.asked import Asked
 from wfcore.testing.bodies import Bodies, Crash
-from wfcore.testing.errors import EndlessError
 from wfcore.testing.faults import FaultyStore
 from wfcore.testing.ticks import SimulatedRun, TurnDoors
 from wfcore.testing.trace import Trace
@@ -100,6 +99,7 @@ class Worker:
         ticks: that go on, in the order in which they began.
         curious: whether there may be something due that it does not know of.
         left_out: refs of instances whose tick came to nothing although a hook of theirs is due (rules G4, R1).
+        applied: how many plans it has applied, or tried to.
     """
 
     def __init__(self, name: str, setting: Setting) -> None:
@@ -107,6 +107,7 @@ class Worker:
         self.ticks: list[Tick] = []
         self.curious = True
         self.left_out: set[str] = set()
+        self.applied = 0
         self._setting = setting
 
     @property
@@ -189,15 +190,21 @@ class Worker:
         setting = self._setting
         doors = TurnDoors(setting.store, setting.runtime, self._crashes, partial(self._applied, fired))
         if is_terminal_notice(fired.hook.id):
-            return announced(doors, fired, _tell(setting.on_terminal), stop=StopSignal())
+            return announced(doors, fired, self._tell, stop=StopSignal())
         run = SimulatedRun(doors, setting.errand(fired), setting.bodies, continues=setting.continues)
         return run.to_the_end()
+
+    async def _tell(self, notice: TerminalNotice) -> None:
+        answer = self._setting.on_terminal(notice) if self._setting.on_terminal else None
+        if inspect.isawaitable(answer):  # as under asyncio
+            self._setting.bodies.loop.wait_for(answer)
 
     def _crashes(self, when: str) -> bool:
         hits = [point for point in self._setting.crashes if point.is_now(when)]  # all of them count each apply
         return bool(hits)
 
     def _applied(self, fired: FiredHook, plan: Plan, answer: Applied | Conflict) -> None:
+        self.applied += 1
         trace = self._setting.trace
         if isinstance(answer, Conflict):
             self._note(f"Conflict ({type(plan.outcome).__name__})", fired)
@@ -209,93 +216,3 @@ class Worker:
         ref = fired.hook.instance_ref if fired else ""
         hook = fired.hook.id.removeprefix(f"{ref}#") if fired else ""
         setting.trace.add(setting.runtime.now(), self.name, outcome, ref=ref, fired=hook, steps=steps)
-
-
-@final
-class Crew:
-    """All dispatchers of a simulation.
-
-    Args:
-        count: how many there are.
-        seed: decides who does the next thing.
-        setting: what they share.
-        outside: what else may happen now, if anything. With one dispatcher it happens first; with several, whenever
-            it happens to: between a read and a write of somebody's, for one.
-
-    Attributes:
-        workers: the dispatchers.
-        begun: how many ticks have begun since :meth:`count_anew`.
-    """
-
-    def __init__(
-        self, count: int, seed: int, setting: Setting, outside: Callable[[], Callable[[], None] | None]
-    ) -> None:
-        self.workers = [Worker(f"d{number}", setting) for number in range(1, count + 1)]
-        self.begun = 0
-        self._setting = setting
-        self._outside = outside
-        self._random = random.Random(f"scheduler {seed}")
-
-    def count_anew(self) -> None:
-        """Begin to count ticks for the bound."""
-        self.begun = 0
-
-    def hear(self, ref: str | None) -> None:
-        """An instance was written, or (``None``) time has passed."""
-        for worker in self.workers:
-            worker.hear(ref)
-
-    def until_idle(self) -> None:
-        """Let the dispatchers go on until there is nothing due that anybody would handle.
-
-        Raises:
-            EndlessError: the bound was reached.
-            SimulationError: a stub was wrong, or a replay differs.
-            BaseException: what a body raised that is no ``Exception``; what a store raised that is not transient.
-        """
-        try:
-            while choices := self._choices():
-                choice = choices[0] if len(choices) == 1 else self._random.choice(choices)
-                choice()
-                self._check()
-        except BaseException:
-            for worker in self.workers:
-                worker.drop()
-            raise
-
-    def left_out(self) -> frozenset[str]:
-        """The instances that somebody leaves alone."""
-        return frozenset[str]().union(*(worker.left_out for worker in self.workers))
-
-    def _choices(self) -> list[Callable[[], None]]:
-        outside = self._outside()
-        if outside is not None and len(self.workers) == 1:
-            return [outside]
-        choices: list[Callable[[], None]] = [] if outside is None else [outside]
-        for worker in self.workers:
-            choices.extend(partial(worker.go_on, tick) for tick in worker.ticks)
-            if worker.may_look:
-                choices.append(partial(self._look, worker))
-        return choices
-
-    def _look(self, worker: Worker) -> None:
-        self.begun += worker.look()
-
-    def _check(self) -> None:
-        bodies = self._setting.bodies
-        if bodies.fault is not None:
-            fault, bodies.fault = bodies.fault, None
-            raise fault
-        if self.begun > self._setting.max_ticks:
-            refs = {tick.fired.hook.instance_ref for worker in self.workers for tick in worker.ticks}
-            raise EndlessError(self._setting.max_ticks, self._setting.runtime.now(), tuple(sorted(refs)))
-
-
-def _tell(on_terminal: OnTerminal | None) -> Callable[[TerminalNotice], Coroutine[Any, Any, None]] | None:
-    if on_terminal is None:
-        return None
-
-    async def tell(notice: TerminalNotice) -> None:
-        on_terminal(notice)
-
-    return tell
