@@ -515,3 +515,48 @@ def test_the_last_plan_is_the_end(sim: Simulation) -> None:
     checked_out(sim)
     assert isinstance(sim.plans[-1].outcome, Completed)
     assert Payment("payment of A-1").id in sim.plans[-1].outcome.output
+
+
+# -- several instances
+
+
+def starts(attempt: Attempt) -> None:
+    attempt.start(child, "parent", id="1")
+
+
+def answers(attempt: Attempt) -> None:
+    attempt.send_event(parent, "parent", "word", "from the child", required=True)
+
+
+@workflow(name="parent")
+def parent(step: Step) -> str:
+    step.do("start", starts)
+    return str(step.wait_for_event("word", "word", timeout=HOUR).payload)
+
+
+@workflow(name="child")
+def child(step: Step, of: str) -> str:
+    step.sleep("nap", MINUTE)
+    step.do("answer", answers)
+    return of
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_instances_start_and_message_each_other(seed: int) -> None:
+    sim = Simulation([parent, child], seed=seed, dispatchers=2)
+    sim.conflict()
+    sim.lose_ack()
+    sim.interrupt("start")
+    sim.interrupt("answer")
+    run = sim.create(parent, id="parent")
+    sim.run_until_done(run)
+    assert "from the child" == run.result()
+    assert "parent" == sim.handle(child, "1").result(timeout=None)
+    assert sim.clock.start + MINUTE == sim.now
+
+
+def test_a_child_of_a_parent_that_does_not_exist_fails() -> None:
+    sim = Simulation([parent, child])
+    run = sim.create(child, "nobody", id="1")
+    sim.run_until_done(run)
+    assert "errored" == run.status()
