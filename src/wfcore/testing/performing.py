@@ -1,0 +1,91 @@
+"""What performs step bodies while a test plans a tick: those of the test, or the real ones. It runs user code."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from wfcore.errors import CodecError
+from wfcore.planner import Attempt, Raised, Returned, Settled, StepCall, call_body
+from wfcore.ports import Codec, checked
+from wfcore.runner.guard import Surroundings
+from wfcore.testing.failures import UnexpectedBodyError
+from wfcore.testing.outcomes import Fails, Returns, names_step
+from wfcore.testing.values import unfit
+
+_NO_LOOP = Surroundings(None, None, None)
+
+Body: TypeAlias = Returns | Fails | Callable[[Attempt], Any]
+"""What a test lets a body do: return a value, raise an error, or this function in place of it."""
+
+
+class Refused(BaseException):
+    """On its way out of the planner: the test is wrong, and no step has failed because of it."""
+
+    def __init__(self, error: AssertionError) -> None:
+        self.error = error
+
+
+@attrs.frozen
+class Performer:
+    """Performs bodies, and remembers what it was asked for.
+
+    Attributes:
+        bodies: those of the test by step; ``None``: the real ones.
+        codec: with which the values of the test are checked.
+        awaits: whether the workflow's bodies may be awaitable.
+        types: types of the results, by key of the steps that were performed.
+    """
+
+    bodies: Mapping[str, Body] | None
+    codec: Codec
+    awaits: bool
+    types: dict[str, Any] = attrs.field(factory=dict)
+
+    def __call__(self, call: StepCall) -> Settled:
+        """Perform a body. Raises ``Refused``."""
+        self.types[call.key] = call.returns
+        result = self._result(call)
+        if self.bodies is not None and isinstance(result, Returned) and call.event is None:
+            try:
+                checked(self.codec, result.value, call.returns, call.key)
+            except CodecError as error:
+                raise Refused(unfit(f"the result of {call.key!r}", error)) from None
+        return Settled(result)
+
+    def _result(self, call: StepCall) -> Returned[Any] | Raised:
+        if self.bodies is not None:
+            body = self._body(call, self.bodies)
+            if isinstance(body, Returns):
+                return Returned(body.value)
+            if isinstance(body, Fails):
+                return Raised(body.error)
+            call = attrs.evolve(call, body=body)
+        result = call_body(call).result
+        if self.awaits and isinstance(result, Returned) and inspect.isawaitable(result.value):
+            return _awaited(result.value)
+        return result
+
+    def _body(self, call: StepCall, bodies: Mapping[str, Body]) -> Body:
+        kind = "do" if call.event is None else "wait_for_event"
+        for pattern in sorted(bodies, key=lambda pattern: pattern != call.key):
+            if names_step(pattern, call.key, kind):
+                return bodies[pattern]
+        raise Refused(UnexpectedBodyError(call.key, tuple(bodies)))
+
+
+def _awaited(value: Awaitable[Any]) -> Returned[Any] | Raised:
+    """Await it here and now, in a loop of its own, even if the test itself runs in an event loop."""
+    try:
+        with _NO_LOOP.around():
+            return Returned(asyncio.run(_value(value)))
+    except Exception as error:
+        return Raised(error)
+
+
+async def _value(value: Awaitable[Any]) -> Any:
+    return await value
