@@ -31,6 +31,7 @@ from wfcore.testing import (
     fails,
     failure,
     given,
+    hooks_left,
     message,
     no_step,
     no_timer,
@@ -88,6 +89,7 @@ def declines() -> Planned:
         (ends, output(Receipt(Card("c"), "eva"))),
         (ends, no_step("do:charge")),
         (ends, no_timer()),
+        (ends, hooks_left()),
         (ends, writes()),
         (ships, put_step("ship", result=None)),
         (ships, put_step("scope:parcel>do:ship", status="completed")),
@@ -103,7 +105,7 @@ def declines() -> Planned:
         (declines, put_step("charge", result=None)),
         (declines, timer_at(START + (START.resolution * 2_000_000))),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_an_expectation_that_holds(tick: Any, expected: Expected) -> None:
     tick().then(expected)
@@ -137,11 +139,12 @@ def test_an_expectation_that_holds(tick: Any, expected: Expected) -> None:
             writes(OrderPaid("2"), OrderPaid("1")),
             "writes: expected OrderPaid(order='2'), ",
         ),
+        (declines, hooks_left("msg:e1"), "hooks after the plan: expected msg:e1, found timer"),
         (ships, add_instance("parcel#p-2"), "missing: AddInstance parcel#p-2 (found parcel#p-1)"),
         (declines, put_step("charge", result=1), "PutStep do:charge, result: expected 1, found none"),
         (declines, no_step("charge"), "unexpected: PutStep do:charge (status waiting, attempts 1, "),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_an_expectation_that_does_not_hold(tick: Any, expected: Expected, problem: str) -> None:
     with pytest.raises(PlanMismatchError) as failed:

@@ -165,6 +165,22 @@ def no_timer() -> Expected:
     return Expected(lambda found: _timer_problem(found, None))
 
 
+def hooks_left(*names: str) -> Expected:
+    """Once the plan is applied these wake-ups (hooks) of the instance stand and no others; ``hooks_left()``: none.
+
+    Args:
+        names: what their ids end in: ``timer``, ``msg:e1``, ``terminal:7``.
+    """
+
+    def problem(found: Found) -> str | None:
+        hooks = found.after.get(found.plan.ref, NOTHING).hooks
+        left = sorted(each.removeprefix(f"{found.plan.ref}#") for each in hooks)
+        wanted = sorted(names)
+        return None if left == wanted else f"hooks after the plan: {differ(tuple(wanted), tuple(left))}"
+
+    return Expected(problem)
+
+
 def writes(*values: object) -> Expected:
     """The plan holds these writes of the user's and no others, in this order (rule T1)."""
 
