@@ -169,6 +169,16 @@ def test_a_step_that_is_not_named_by_its_key_is_refused() -> None:
         given(checkout, ORDER, steps=[completed("charge")])
 
 
+def test_a_step_has_one_record() -> None:
+    with pytest.raises(ValueError, match="2 records of 'do:a'; the next one of that name is 'do:a#1'"):
+        given(checkout, ORDER, steps=[completed("do:a"), completed("do:a")])
+
+
+def test_the_test_begins_at_an_instant_with_a_time_zone() -> None:
+    with pytest.raises(ValueError, match="is naive"):
+        given(checkout, ORDER, at=datetime(2026, 1, 1))
+
+
 @pytest.mark.parametrize(
     ("make", "problem"),
     [

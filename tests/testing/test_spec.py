@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,8 @@ from wfcore import (
     StepInterruptedError,
     Suspended,
     Terminated,
+    export_snapshot,
+    import_snapshot,
     plan_defer,
     plan_terminate,
     workflow,
@@ -138,6 +141,17 @@ def test_time_never_goes_back() -> None:
         begun().when(at=START - SECOND)
 
 
+def test_an_instant_has_a_time_zone() -> None:
+    with pytest.raises(ValueError, match="is naive"):
+        begun().when(at=START.replace(tzinfo=None))
+
+
+def test_a_snapshot_in_place_of_what_is_said() -> None:
+    """A bug report is a test."""
+    exported = export_snapshot(settling().snapshot)
+    given(import_snapshot(exported), [checkout]).when(at=10 * MINUTE).then(settling().when(at=10 * MINUTE).plan)
+
+
 # ---- bodies
 
 
@@ -224,6 +238,20 @@ def test_a_body_that_is_awaited_may_fail() -> None:
         return await step.do("pay", pay)
 
     given(awaiting).when().then(put_step("pay", failure=DeclinedError))
+
+
+def test_a_body_is_awaited_in_a_test_that_runs_in_an_event_loop_too() -> None:
+    async def pay(attempt: Attempt) -> Card:
+        return Card("awaited")
+
+    @workflow(name="awaiting")
+    async def awaiting(step: AsyncStep) -> Card:
+        return await step.do("pay", pay)
+
+    async def test() -> None:
+        given(awaiting).when().then(output(Card("awaited")))
+
+    asyncio.run(test())
 
 
 def test_on_consume_is_a_body_of_its_wait() -> None:

@@ -19,6 +19,7 @@ from wfcore import (
     Workflow,
     workflow,
 )
+from wfcore.testing import completed, given, put_step
 
 
 @attrs.frozen
@@ -242,3 +243,17 @@ def tells(attempt: Attempt) -> None:
     attempt.send_event(checkout, "1", Cancelled, Approval("ada"))  # E
     attempt.send_event("checkout", "1", Cancelled)  # E
     attempt.send_event(checkout, "1", Cancelled, required="yes")  # E
+
+
+# -- tests of ticks
+
+
+def check_ticks() -> None:
+    given(checkout, 1)  # E
+    given(checkout)  # E
+    given(checkout, Order("A"), status="done")  # E
+    given(checkout, Order("A"), steps=[completed("do:charge", attempt=2)])  # E
+    given(nightly).when().then("completed")  # E
+    given(nightly).when().then(put_step("charge", status="done"))  # E
+    given(nightly).when().then(put_step("charge", stauts="completed"))  # E
+    given(nightly).performing({"charge": 1})  # E

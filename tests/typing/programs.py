@@ -30,11 +30,27 @@ from wfcore import (
     Step,
     StepFailedError,
     Store,
+    Suspended,
     Workflow,
+    plan_terminate,
     to_async,
     workflow,
 )
-from wfcore.testing import SimulatedHandle, Simulation
+from wfcore.testing import (
+    START,
+    Planned,
+    SimulatedHandle,
+    Simulation,
+    completed,
+    event,
+    given,
+    no_timer,
+    pause,
+    put_step,
+    returns,
+    timer,
+    waiting,
+)
 
 
 @attrs.frozen
@@ -427,3 +443,21 @@ async def use_under_asyncio(store: Store, gateway: Gateway) -> None:
     await handle.send_event("plain", {"any": [1]}, id="e1")
     assert_type(await client.create(no_params, id="1"), AsyncHandle[None])
     assert_type(client.handle(trip, "1"), AsyncHandle[str])
+
+
+def check_ticks(checkout: Workflow[Order, Receipt], nightly: Workflow[None, int]) -> None:
+    """Tests of single ticks are typed: what is given by the workflow, what is expected by its fields."""
+    settled = given(
+        checkout,
+        Order("A", 1),
+        steps=[completed("do:charge", Payment("p")), waiting("sleep:settle", until=START, attempts=0)],
+        events=[event(Approved, Approval("eva"))],
+        status="waiting",
+    )
+    planned = settled.performing({"charge": returns(Payment("p"))}).when(timer(), at=timedelta(minutes=10))
+    assert_type(planned, Planned)
+    planned.then(Suspended, put_step("charge", status="completed", result=Payment("p")), no_timer()).stays_quiet()
+    planned.and_then().when(pause()).refuses(ValueError, args=("no",))
+    given(nightly).when(
+        lambda snapshot, new_id: plan_terminate(snapshot, "nightly#1", notify=False, execution_id=new_id)
+    )

@@ -102,13 +102,12 @@ class Given:
             UnexpectedBodyError: a body is to run that the test does not expect.
             UnfitValueError: a body's result does not fit its step's type.
         """
-        now = self.now + at if isinstance(at, timedelta) else at or self.now
+        now = self.now + at if isinstance(at, timedelta) else aware(at or self.now)
         if now < self.now:
             raise ValueError(f"when: {show(now)} is before {show(self.now)}, and time never goes back")
-        then, performer = (
-            attrs.evolve(self, now=now),
-            Performer(self.bodies, self.local_codec, awaits=self.workflow is not None and self.workflow.is_async),
-        )
+        then = attrs.evolve(self, now=now)
+        is_async = self.workflow is not None and self.workflow.is_async
+        performer = Performer(self.bodies, self.local_codec, awaits=is_async)
         execution_id = f"tick-{len(self.planned) + 1}"
         try:
             if isinstance(trigger, GivenHook | None):
@@ -256,7 +255,14 @@ def begin(snapshot: Snapshot, registry: Registry, codec: Codec) -> Given:
         events={event.id: event for event in snapshot.events},
         hooks={hook.id: hook for hook in snapshot.hooks},
     )
-    return Given({ref: rows}, ref, snapshot.now, registry, codec)
+    return Given({ref: rows}, ref, aware(snapshot.now), registry, codec)
+
+
+def aware(instant: datetime) -> datetime:
+    """The instant. Raises ``ValueError`` if it has no time zone."""
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} is naive: give it a time zone, such as datetime.UTC")
+    return instant
 
 
 def _ref(snapshot: Snapshot, registry: Registry) -> str:

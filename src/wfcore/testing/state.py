@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -101,6 +102,9 @@ class Said:
 
     def _steps(self, instance: Instance, codec: Codec) -> Iterable[StepRecord]:
         last = 0
+        for key, count in Counter(said.key for said in self.steps).items():
+            if count > 1:
+                raise ValueError(f"steps: {count} records of {key!r}; the next one of that name is {key + '#1'!r}")
         for said in self.steps:
             record = step_row(said, instance, self.at, last + 1, codec)
             last = max(last, record.sequence or 0)
