@@ -16,7 +16,7 @@ MUTMUT := $(VENV)/mutmut
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
-.PHONY: demo test check lint types coverage format bench crash storms laws mutants mutmut survivors sizes clean
+.PHONY: demo test check lint types coverage format bench crash storms laws mutants mutmut survivors kit sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
 	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
@@ -52,6 +52,9 @@ crash: $(TEST)/.stamp  ## 1,000 times kill -9
 
 storms: $(TEST)/.stamp  ## 100 seeds of every storm: 24 instances, two dispatchers; ARGS="--seeds 1000"
 	$(TEST)/bin/python -m tests.storms $(ARGS)
+
+kit: $(TEST)/.stamp  ## the wheel, pytest and the pages about testing, in an empty folder; ARGS=check-one-tick.md
+	$(TEST)/bin/python -m tests.packaging $(ARGS)
 
 laws: $(TEST)/.stamp  ## 50,000 examples of every law; PROFILE=ci: 1,000
 	WFCORE_HYPOTHESIS_PROFILE=$(PROFILE) $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
