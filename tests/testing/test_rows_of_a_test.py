@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import attrs
 import pytest
 
-from tests.testing.checkout import DAY, MINUTE, Approval, Approved, Card, DeclinedError, Order, Receipt, checkout
-from wfcore import Event, EventType, Instance, Step, StepRecord, workflow
+from tests.testing.checkout import DAY, MINUTE, Approval, Approved, Card, DeclinedError, Order, Receipt, Wire, checkout
+from wfcore import Event, EventType, Instance, Snapshot, Step, StepRecord, workflow
 from wfcore.errors import StepNameError
 from wfcore.failure import failure_of
 from wfcore.testing import (
@@ -24,6 +25,8 @@ from wfcore.testing import (
     hook,
     message,
     pause_request,
+    returns,
+    send_event,
     started,
     stored,
     timed_out,
@@ -47,6 +50,40 @@ def record(step: GivenStep) -> StepRecord:
 
 def timer_of(said: Given) -> datetime | None:
     return next((each.due_at for each in said.snapshot.hooks if each.id == "checkout#1#timer"), None)
+
+
+# ---- as a whole
+
+
+def test_the_rows_are_those_that_ticks_leave() -> None:
+    """But for versions and execution ids; what is said of times has to be said."""
+    at = START + 10 * MINUTE
+    paid = given(checkout, ORDER).performing({"charge": returns(Wire("i"))}).when()
+    left = paid.and_then().when(at=at).and_then().when(send_event(Approved, Approval("eva"))).and_then().snapshot
+    said = given(
+        checkout,
+        ORDER,
+        steps=[
+            completed("do:charge", Wire("i"), max_attempts=2),
+            completed("sleep:settle", wake_at=at, settled_at=at),
+            waiting("wait_for_event:approval", Approved, until=at + DAY, created_at=at),
+        ],
+        events=[event(Approved, Approval("eva"), at=at)],
+        updated_at=at,
+        version=3,
+    ).snapshot
+    assert ids_apart(left) == ids_apart(said)
+
+
+def ids_apart(snapshot: Snapshot) -> Snapshot:
+    """Without what names plans, and without when and why hooks were written."""
+    assert snapshot.instance is not None
+    return attrs.evolve(
+        snapshot,
+        instance=attrs.evolve(snapshot.instance, execution_id="", created_by=""),
+        steps=tuple(attrs.evolve(each, execution_id="") for each in snapshot.steps),
+        hooks=tuple(attrs.evolve(each, created_at=START) for each in snapshot.hooks),
+    )
 
 
 # ---- the instance
