@@ -34,6 +34,11 @@ class Bug:
 
 
 BUGS = {
+    "test-a-workflow.md": Bug(
+        "each attempt pays by a key of its own",
+        "made.setdefault(attempt.idempotency_key, order.cents)",
+        "made.setdefault(object(), order.cents)",
+    ),
     "check-one-tick.md": Bug("the card is tried once only", ", retry=Retry(max_attempts=3, delay=MINUTE)", ""),
 }
 

@@ -1,19 +1,8 @@
 """Tests of users' own workflows: simulate them in virtual time, explore every interleaving, check single ticks."""
 
-from wfcore.testing.clock import (
-    VirtualClock,
-)
-from wfcore.testing.commands import (
-    Command,
-    pause,
-    restart,
-    resume,
-    send_event,
-    terminate,
-)
-from wfcore.testing.diff import (
-    diff,
-)
+from wfcore.testing.clock import START, VirtualClock
+from wfcore.testing.commands import Command, pause, restart, resume, send_event, terminate
+from wfcore.testing.diff import diff
 from wfcore.testing.errors import (
     ClockMismatchError,
     EndlessError,
@@ -39,38 +28,14 @@ from wfcore.testing.expect import (
     timer_at,
     writes,
 )
-from wfcore.testing.failures import (
-    PlanMismatchError,
-    UnexpectedBodyError,
-    UnfitValueError,
-)
-from wfcore.testing.faults import (
-    FaultyStore,
-    StoreAndFeed,
-)
-from wfcore.testing.handles import (
-    SimulatedHandle,
-)
-from wfcore.testing.modifiers import (
-    InjectedError,
-)
-from wfcore.testing.outcomes import (
-    Fails,
-    Returns,
-    fails,
-    returns,
-)
-from wfcore.testing.performing import (
-    Body,
-)
-from wfcore.testing.planned import (
-    Given,
-    Planned,
-)
-from wfcore.testing.replaycheck import (
-    ReplayVerdict,
-    check_replay,
-)
+from wfcore.testing.failures import PlanMismatchError, UnexpectedBodyError, UnfitValueError
+from wfcore.testing.faults import FaultyStore, StoreAndFeed
+from wfcore.testing.handles import SimulatedHandle
+from wfcore.testing.modifiers import InjectedError
+from wfcore.testing.outcomes import Fails, Returns, fails, returns
+from wfcore.testing.performing import Body
+from wfcore.testing.planned import Given, Planned
+from wfcore.testing.replaycheck import ReplayVerdict, check_replay
 from wfcore.testing.rows import (
     GivenEvent,
     GivenHook,
@@ -89,17 +54,9 @@ from wfcore.testing.rows import (
     timer,
     waiting,
 )
-from wfcore.testing.simulation import (
-    Simulation,
-)
-from wfcore.testing.spec import (
-    START,
-    given,
-)
-from wfcore.testing.trace import (
-    Trace,
-    TraceRow,
-)
+from wfcore.testing.simulation import Simulation
+from wfcore.testing.spec import given
+from wfcore.testing.trace import Trace, TraceRow
 
 __all__ = [
     "START",

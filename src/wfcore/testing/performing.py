@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
@@ -12,12 +11,10 @@ import attrs
 from wfcore.errors import CodecError
 from wfcore.planner import Attempt, Raised, Returned, Settled, StepCall, call_body
 from wfcore.ports import Codec, checked
-from wfcore.runner.guard import Surroundings
+from wfcore.testing.bodies import PrivateLoop
 from wfcore.testing.failures import UnexpectedBodyError
 from wfcore.testing.outcomes import Fails, Returns, names_step
 from wfcore.testing.values import unfit
-
-_NO_LOOP = Surroundings(None, None, None)
 
 Body: TypeAlias = Returns | Fails | Callable[[Attempt], Any]
 """What a test lets a body do: return a value, raise an error, or this function in place of it."""
@@ -79,13 +76,10 @@ class Performer:
 
 
 def _awaited(value: Awaitable[Any]) -> Returned[Any] | Raised:
-    """Await it here and now, in a loop of its own, even if the test itself runs in an event loop."""
+    loop = PrivateLoop()
     try:
-        with _NO_LOOP.around():
-            return Returned(asyncio.run(_value(value)))
+        return Returned(loop.wait_for(value))
     except Exception as error:
         return Raised(error)
-
-
-async def _value(value: Awaitable[Any]) -> Any:
-    return await value
+    finally:
+        loop.close()

@@ -7,21 +7,19 @@ Nothing is stored and nothing waits: ``given`` makes the rows, ``when`` has the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar, Unpack, overload
 
 from wfcore.codec import JSON
 from wfcore.model import Snapshot
 from wfcore.ports import Codec
+from wfcore.testing.clock import START
 from wfcore.testing.planned import Given, begin
 from wfcore.testing.rows import GivenEvent, GivenHook, GivenStep, InstanceFields, Stored
 from wfcore.testing.state import Said
 from wfcore.workflow import Registry, Workflow
 
 P = TypeVar("P")
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-"""When a test begins that does not say when."""
 
 
 @overload
