@@ -148,8 +148,11 @@ TEXTS: list[tuple[Exception, str]] = [
         "instance 'w#1' exists already (active); pass on_conflict='return_existing' to get its handle, or another id",
     ),
     (
-        IllegalTransitionError("w#1", "complete", "send an event to"),
-        "cannot send an event to instance 'w#1': it is complete; nothing was written, look at its status first",
+        IllegalTransitionError("w#1", "complete", "send an event to", ("restart", "delete")),
+        (
+            "cannot send an event to instance 'w#1': it is complete; nothing was written; what can be done with it: "
+            "restart, delete"
+        ),
     ),
     (
         NoticePendingError("w#1", "w#1#terminal:7"),

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 
 from wfcore.failure import Failure
-from wfcore.model import Payload
+from wfcore.model import InstanceStatus, Payload
 
 
 @attrs.frozen
@@ -124,6 +124,26 @@ class Restarted:
 
 
 @attrs.frozen
+class Retried:
+    """The failed run goes on (rule M7).
+
+    Attributes:
+        reopened: keys of the failed steps that are tried again.
+        removed: keys of records that are made anew, if the code comes to them again.
+    """
+
+    reopened: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Unchanged:
+    """The instance is left as it is: it has a status in which it was not to be restarted (rule M8)."""
+
+    status: InstanceStatus
+
+
+@attrs.frozen
 class Deleted:
     """The instance and all its rows are gone (rule M11)."""
 
@@ -161,6 +181,8 @@ Outcome: TypeAlias = (
     | Resumed
     | Terminated
     | Restarted
+    | Retried
+    | Unchanged
     | Deleted
     | TerminalNotified
     | BareKeysAdopted

@@ -24,6 +24,7 @@ from wfcore import (
     plan_pause,
     plan_restart,
     plan_resume,
+    plan_retry,
     plan_send_event,
     plan_terminate,
     workflow,
@@ -31,7 +32,7 @@ from wfcore import (
 from wfcore.evolve import NOTHING, Rows
 from wfcore.keys import is_terminal_notice
 from wfcore.model import TERMINAL, InstanceStatus, Snapshot
-from wfcore.planner.lifecycle import TRANSITIONS, Command, transition
+from wfcore.planner.lifecycle import TRANSITIONS, Command, instead, transition
 
 STATUSES: tuple[InstanceStatus, ...] = get_args(InstanceStatus)
 COMMANDS: tuple[Command, ...] = get_args(Command)
@@ -49,6 +50,7 @@ PLANNERS: dict[Command, Callable[[Snapshot], Plan]] = {
     "resume": lambda seen: plan_resume(seen, REF, execution_id="x"),
     "terminate": lambda seen: plan_terminate(seen, REF, notify=True, execution_id="x"),
     "restart": lambda seen: plan_restart(seen, REF, w, execution_id="x"),
+    "retry": lambda seen: plan_retry(seen, REF, execution_id="x"),
     "delete": lambda seen: plan_delete(seen, REF, execution_id="x"),
     "adopt bare step keys of": lambda seen: plan_adopt_bare_keys(seen, REF, execution_id="x"),
 }
@@ -111,7 +113,8 @@ def test_o5_after_every_command_the_instance_can_make_progress_or_has_ended(
     if status not in TRANSITIONS[command]:
         with pytest.raises(IllegalTransitionError) as refused:
             PLANNERS[command](seen)
-        assert (REF, status, command) == (refused.value.ref, refused.value.status, refused.value.command)
+        error = refused.value
+        assert (REF, status, command, instead(status)) == (error.ref, error.status, error.command, error.instead)
         return
     rows = after(seen, PLANNERS[command](seen))
     becomes = TRANSITIONS[command][status]
@@ -187,6 +190,21 @@ def test_o7_no_command_but_its_own_touches_a_notice(command: Command, status: In
 def test_m2_a_transition_gives_the_row_as_it_is() -> None:
     row = instance(status="paused")
     assert (row, "active") == transition(snapshot(row), REF, "resume")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("active", ("restart", "terminate")),
+        ("waiting", ("restart", "terminate")),
+        ("paused", ("resume", "restart", "terminate")),
+        ("complete", ("restart", "delete")),
+        ("errored", ("retry", "restart", "delete")),
+        ("terminated", ("restart", "delete")),
+    ],
+)
+def test_m2_a_refusal_names_what_moves_the_instance(status: InstanceStatus, expected: tuple[str, ...]) -> None:
+    assert expected == instead(status)
 
 
 def test_m2_the_picture_in_the_docs_is_the_table() -> None:

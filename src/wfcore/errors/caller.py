@@ -55,17 +55,18 @@ class IllegalTransitionError(CommandError):
         ref: the instance.
         status: its status.
         command: the command.
+        instead: the commands that move an instance of that status, the gentlest first.
     """
 
     ref: str
     status: str
     command: str
+    instead: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"cannot {self.command} instance {self.ref!r}: it is {self.status}; nothing was written, look at its "
-            "status first"
-        )
+        possible = ", ".join(self.instead)
+        advice = f"what can be done with it: {possible}" if possible else "look at its status first"
+        return f"cannot {self.command} instance {self.ref!r}: it is {self.status}; nothing was written; {advice}"
 
 
 @attrs.define(eq=False)

@@ -63,7 +63,8 @@ class Attempt:
     Attributes:
         number: 1 for the first attempt.
         idempotency_key: the same for every attempt of this step, another for every other step, run and instance (S10).
-        last_failure: why the attempt before this one failed, ``None`` on the first.
+        last_failure: why the attempt before this one failed, ``None`` on the first, unless the instance was retried by
+            command (rule M7).
     """
 
     number: int

@@ -17,6 +17,7 @@ from wfcore.planner.interpret import Interpreter
 from wfcore.planner.requests import Request
 from wfcore.planner.steps.decision import is_waiting
 from wfcore.planner.steps.do import Do
+from wfcore.planner.steps.wait import is_unset
 from wfcore.workflow import Received
 
 
@@ -95,24 +96,27 @@ class Intake:
     def write(self) -> None:
         """Write what was noted meanwhile, and sort what was asked for."""
         stamp = self._draft.stamp()
+        asked, self._agenda.asked = self._agenda.asked, []
+        for request in asked:  # before anything is written: the code may not fit what it opens again
+            if request.record is not None and not request.branch.closed:
+                self._interpreter.check(request, self._interpreter.waiting(request.record, stamp))
         for marked in self._marks:
             self._draft.put(self._interpreter.mark(*marked, stamp))
         for request, record in self._closed:
             request.record = cancelled(record, stamp.now, stamp.execution_id)
             self._draft.put(request.record)
         self._marks, self._closed = [], []
-        asked, self._agenda.asked = self._agenda.asked, []
         for request in asked:
             if not request.branch.closed and not self.is_flying(request):
                 self._sort(request)
 
     def _sort(self, request: Request) -> None:
         record = request.record
-        if record is not None and record.status == "cancelled":  # its branch is open again (rule M7)
-            record = self._interpreter.reopened(record, self._draft.stamp())
+        if record is not None and not is_waiting(record):  # its branch is open again (rule M7)
+            record = self._interpreter.waiting(record, self._draft.stamp())
             self.put(request, record)
         if not isinstance(request.spec, Do):
-            if record is None:
+            if record is None or is_unset(record):
                 self.put(request, self._interpreter.open(request, self._draft.stamp()))
             self._agenda.waits.add(request)
         elif record is None or record.status != "started":

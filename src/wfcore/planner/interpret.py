@@ -25,6 +25,7 @@ from wfcore.planner.steps.sleep import Sleep, decide_sleep, open_sleep, settle_s
 from wfcore.planner.steps.wait import (
     WaitForEvent,
     decide_wait,
+    is_unset,
     open_wait,
     refuse_wait,
     settle_wait,
@@ -81,8 +82,10 @@ class Interpreter:
         """The record of a patch, or of the list under a map: complete, without a place in the order (rules K3, D4)."""
         return attrs.evolve(self._blank(request, stamp), status="completed", result=result, settled_at=stamp.now)
 
-    def reopened(self, record: StepRecord, stamp: Stamp) -> StepRecord:
-        """A cancelled record whose branch is open again: it waits, with the deadline that it had (rule M7)."""
+    def waiting(self, record: StepRecord, stamp: Stamp) -> StepRecord:
+        """The record as a waiting one: a cancelled one is open again, with the deadline that it had (rule M7)."""
+        if is_waiting(record):
+            return record
         if record.kind == "do" and record.wake_at is not None:  # a start: who has made it stays on record (rule S13)
             return attrs.evolve(record, status="started", settled_at=None)
         return attrs.evolve(record, status="waiting", settled_at=None, execution_id=stamp.execution_id)
@@ -94,7 +97,9 @@ class Interpreter:
             NonDeterminismError: it does.
         """
         spec = request.spec
-        if isinstance(spec, WaitForEvent) and is_waiting(record) and {*record.event_types} != {*spec.types}:
+        if not isinstance(spec, WaitForEvent) or not is_waiting(record) or is_unset(record):
+            return
+        if {*record.event_types} != {*spec.types}:
             raise NonDeterminismError(
                 self.instance.ref,
                 record.key,

@@ -5,7 +5,7 @@ They write the instance's row, so that a tick that is at work meanwhile conflict
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ import attrs
 
 from wfcore.codec import JSON
 from wfcore.keys import message_id, timer_id
-from wfcore.model import Event, Snapshot
+from wfcore.model import Event, Instance, Snapshot
 from wfcore.outcome import Restarted, Resumed, Terminated
 from wfcore.plan import AddHook, DeleteHook, Mutation, Plan, PutHook, PutStep
 from wfcore.planner.changes import change, consumed, handled, is_pause_request, nothing, terminal_notice, timer
@@ -45,11 +45,7 @@ def plan_resume(snapshot: Snapshot, ref: str, *, execution_id: str) -> Plan:
     requests = [event.id for event in snapshot.events if is_pause_request(event)]
     if instance.status != "paused" and not requests:
         return nothing(ref, execution_id, Resumed())
-    announced = {message_id(ref, request) for request in requests}
-    mutations: list[Mutation] = [
-        *consumed_pauses(snapshot, instance, now),
-        *(DeleteHook(hook.id) for hook in snapshot.hooks if hook.id in announced),
-    ]
+    mutations = [*withdrawn_pauses(snapshot, instance, now)]
     if becomes == "active":
         mutations.append(PutHook(timer(instance, now, now)))
     return change(instance, mutations, Resumed(tuple(requests)), execution_id=execution_id, now=now, status=becomes)
@@ -141,6 +137,13 @@ def plan_restart(
         started_at=None,
         completed_at=None,
     )
+
+
+def withdrawn_pauses(snapshot: Snapshot, instance: Instance, now: datetime) -> Iterator[Mutation]:
+    """The pending requests to pause as consumed, and nothing any more that announces them."""
+    yield from consumed_pauses(snapshot, instance, now)
+    announced = {message_id(event.instance_ref, event.id) for event in snapshot.events if is_pause_request(event)}
+    yield from (DeleteHook(hook.id) for hook in snapshot.hooks if hook.id in announced)
 
 
 def _given_up(events: Iterable[Event], run_number: int, now: datetime) -> list[Mutation]:

@@ -42,6 +42,11 @@ def open_wait(blank: StepRecord, wait: WaitForEvent, stamp: Stamp) -> StepRecord
     return attrs.evolve(blank, wake_at=until, event_types=tuple(wait.types))
 
 
+def is_unset(record: StepRecord) -> bool:
+    """Whether a waiting record does not know what it waits for: it failed, and was opened again (rule M7)."""
+    return record.kind == "wait_for_event" and not record.event_types
+
+
 def decide_wait(record: StepRecord, wait: WaitForEvent, decode: Callable[[Payload, Any], Any]) -> Return | Raise | None:
     """What a record gives: the event that was taken, or the failure (rules W7, W8); ``None``: it has not settled."""
     if record.status == "completed":
