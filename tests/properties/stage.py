@@ -9,7 +9,7 @@ let it know, and forgets all of it when it crashes.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import attrs
 from hypothesis import currently_in_test_context, note
@@ -212,7 +212,7 @@ class Stage:
     _fired: list[FiredHook] = attrs.field(factory=list)
 
     @classmethod
-    def of(cls, drama: Drama, *, id: str = "1") -> "Stage":
+    def of(cls, drama: Drama, *, id: str = "1") -> Self:
         if currently_in_test_context():
             note(repr(drama))
         sightings: list[list[str]] = []
@@ -221,7 +221,7 @@ class Stage:
         lab.create(twin, id=id)
         return cls(drama, lab, Chances(drama.chances), sightings, letters=list(drama.letters))
 
-    def play(self, *, plans: int | None = None) -> "Stage":
+    def play(self, *, plans: int | None = None) -> Self:
         """Play until the instance is at rest, or so many plans are committed."""
         runner = Runner()
         for _ in range(AT_REST):
