@@ -167,14 +167,17 @@ TEXTS: list[tuple[Exception, str]] = [
     ),
     (
         InstanceFailedError("w#1", FAILURE),
-        "instance 'w#1' failed: DeclinedError: no money; mend the cause and create a new instance",
+        (
+            "instance 'w#1' failed: DeclinedError: no money; mend the cause, then handle.retry() goes on, and "
+            "handle.restart() begins again"
+        ),
     ),
-    (InstanceTerminatedError("w#1"), "instance 'w#1' was terminated and has no result"),
+    (InstanceTerminatedError("w#1"), "instance 'w#1' was terminated and has no result; handle.restart() begins again"),
     (
         NotFinishedError("w#1", "waiting", MINUTE),
-        "instance 'w#1' has not ended after 0:01:00: it is waiting; handle.history() says for what",
+        "instance 'w#1' has not ended after 0:01:00: it is waiting; handle.explain() says for what",
     ),
-    (NotFinishedError("w#1", "waiting"), "instance 'w#1' has not ended: it is waiting; handle.history() says for what"),
+    (NotFinishedError("w#1", "waiting"), "instance 'w#1' has not ended: it is waiting; handle.explain() says for what"),
     (
         ContentionError("w#1", "terminate", 5),
         "terminate of 'w#1' lost against other writers 5 times; nothing was written, try again",

@@ -108,7 +108,7 @@ class Commanded(Stage):
 def failing_dramas() -> st.SearchStrategy[Drama]:
     """Calm dramas of programs with branches, of which no order changes the result.
 
-    No time is told and no event is waited for; and if a group fails, nobody catches that: which of its branches have
+    No time is told, no event is waited for and no start committed; and if a group fails, nobody catches that: which of its branches have
     come how far by then is chance.
     """
     return st.tuples(chances(40, 80), chances(10, 40)).map(_failing)
@@ -136,7 +136,7 @@ def _statement(chances: Chances, nesting: int, *, groups: bool) -> Statement:
     match pick(*kinds):
         case "do":
             endings = pick(("ok",), ("ok",), ("fail",), ("fail", "ok"), ("final",))
-            return Do(pick("a", "b", "c"), endings, Retry(max_attempts=pick(1, 2)), pick(None, None, 5))
+            return Do(pick("a", "b", "c"), endings, Retry(max_attempts=pick(1, 2)))
         case "sleep":
             return Sleep(pick(0, 1, 5), absolute=False)
         case "gather":

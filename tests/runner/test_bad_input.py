@@ -314,7 +314,7 @@ def test_a_value_that_cannot_be_stored_is_a_failure_that_says_what_to_do(case: s
         handle.result()
     text = str(caught.value)
     assert [word for word in words if word not in text] == []
-    assert text.endswith("mend the cause and create a new instance")
+    assert text.endswith("handle.restart() begins again")
     failure = handle.get().failure
     steps = {step.key: step for step in handle.history().steps}
     if step_key is None:

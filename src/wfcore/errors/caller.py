@@ -120,7 +120,10 @@ class InstanceFailedError(CommandError):
     failure: Failure
 
     def __str__(self) -> str:
-        return f"instance {self.ref!r} failed: {self.failure}; mend the cause and create a new instance"
+        return (
+            f"instance {self.ref!r} failed: {self.failure}; mend the cause, then handle.retry() goes on, and "
+            "handle.restart() begins again"
+        )
 
 
 @attrs.define(eq=False)
@@ -134,7 +137,7 @@ class InstanceTerminatedError(CommandError):
     ref: str
 
     def __str__(self) -> str:
-        return f"instance {self.ref!r} was terminated and has no result"
+        return f"instance {self.ref!r} was terminated and has no result; handle.restart() begins again"
 
 
 @attrs.define(eq=False)
@@ -153,11 +156,7 @@ class NotFinishedError(CommandError, TimeoutError):
 
     def __str__(self) -> str:
         waited = f" after {self.timeout}" if self.timeout else ""
-        advice = (
-            "handle.history() says for what"
-            if self.status == "waiting"
-            else "is a dispatcher of this workflow running, and what does its log say?"
-        )
+        advice = "handle.resume() lets it go on" if self.status == "paused" else "handle.explain() says for what"
         return f"instance {self.ref!r} has not ended{waited}: it is {self.status}; {advice}"
 
 

@@ -4,6 +4,7 @@ from wfcore.runner.aio import (
     AsyncClient,
     AsyncDispatcher,
     AsyncHandle,
+    AsyncPreview,
     Flights,
     plan_tick_async,
     run_tick_async,
@@ -15,6 +16,7 @@ from wfcore.runner.errand import StopSignal
 from wfcore.runner.handle import Handle
 from wfcore.runner.notices import OnTerminal, TerminalNotice
 from wfcore.runner.observe import Observer, TickReport
+from wfcore.runner.preview import Preview
 from wfcore.runner.requests import History
 from wfcore.runner.runtime import Runtime
 from wfcore.runner.tick import run_tick
@@ -23,6 +25,7 @@ __all__ = [
     "AsyncClient",
     "AsyncDispatcher",
     "AsyncHandle",
+    "AsyncPreview",
     "Client",
     "Dispatcher",
     "Flights",
@@ -30,6 +33,7 @@ __all__ = [
     "History",
     "Observer",
     "OnTerminal",
+    "Preview",
     "Runtime",
     "StopSignal",
     "TerminalNotice",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from datetime import timedelta
+from typing import get_args
 
+from wfcore.model import InstanceStatus
 from wfcore.workflow import Registry
 
 
@@ -43,6 +46,16 @@ def check_durations(**durations: object) -> None:
     for name, value in durations.items():
         if not isinstance(value, timedelta):
             raise TypeError(f"{name}={value!r}: must be a timedelta, such as timedelta(seconds=10)")
+
+
+def check_statuses(when: object) -> None:
+    """Refuse what is no collection of statuses. Raises ``TypeError``, ``ValueError``."""
+    if isinstance(when, str) or not isinstance(when, Collection):
+        raise TypeError(f'when={when!r}: pass a collection of statuses, such as {{"errored"}}')
+    known = get_args(InstanceStatus)
+    for status in when:
+        if status not in known:
+            raise ValueError(f"when: {status!r} is no status; the statuses are {', '.join(known)}")
 
 
 def check_settings(concurrency: int, *, poll_interval: timedelta, recover_after: timedelta) -> None:

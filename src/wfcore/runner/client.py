@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, final, overload
 
 from wfcore.codec import JSON
-from wfcore.model import Instance
+from wfcore.model import TERMINAL, Instance, InstanceStatus
+from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import Codec, Store
-from wfcore.runner.arguments import check_client, check_store
+from wfcore.runner.arguments import check_client, check_statuses, check_store
 from wfcore.runner.commander import Commander
 from wfcore.runner.doors import BlockingDoors, at_once
 from wfcore.runner.handle import Handle
-from wfcore.runner.requests import OnConflict, check_known, create, create_many
+from wfcore.runner.requests import (
+    Ensured,
+    OnConflict,
+    adopt_bare_keys,
+    check_known,
+    create,
+    create_many,
+    restart_or_create,
+)
 from wfcore.runner.runtime import REAL, Runtime
 from wfcore.workflow import Registry, Workflow
 
@@ -121,6 +130,59 @@ class Client:
         made = ((self.handle(workflow, instance_id), params) for instance_id, params in instances)
         return at_once(create_many(self._commander, made, tags=tags))
 
+    @overload
+    def restart_or_create(
+        self,
+        workflow: Workflow[None, R],
+        /,
+        *,
+        id: str,
+        when: Collection[InstanceStatus] = TERMINAL,
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[Handle[R], Ensured]: ...
+    @overload
+    def restart_or_create(
+        self,
+        workflow: Workflow[P, R],
+        params: P,
+        /,
+        *,
+        id: str,
+        when: Collection[InstanceStatus] = TERMINAL,
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[Handle[R], Ensured]: ...
+    def restart_or_create(
+        self,
+        workflow: Workflow[Any, R],
+        params: Any = None,
+        /,
+        *,
+        id: str,
+        when: Collection[InstanceStatus] = TERMINAL,
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[Handle[R], Ensured]:
+        """Create an instance, or begin a new run of the one that is there, or leave it alone (rule M8).
+
+        Args:
+            workflow: one of the registry's.
+            params: of the new run, checked against the workflow's type before anything is stored.
+            id: unique within the workflow.
+            when: the statuses in which the instance is restarted: those of one that has ended by default.
+            tags: labels of an instance that is created; one that is restarted keeps its own.
+
+        Returns:
+            The instance's handle, and what happened: ``"created"``, ``"restarted"`` or ``"unchanged"``.
+
+        Raises:
+            UnknownWorkflowError: the registry does not hold the workflow.
+            CodecError: the params do not fit.
+            StepNameError: the id cannot be used.
+            ContentionError: it lost against other writers too often, or it is not known whether it took effect.
+        """
+        check_statuses(when)
+        handle = self.handle(workflow, id)
+        return handle, at_once(restart_or_create(self._commander, handle, params, when=when, tags=tags))
+
     def handle(self, workflow: Workflow[Any, R], id: str, /) -> Handle[R]:
         """The handle of an instance; nothing is read.
 
@@ -138,3 +200,32 @@ class Client:
             InstanceNotFoundError: there is no such instance.
         """
         return at_once(self._commander.instance(ref))
+
+    def apply(self, plan: Plan, /) -> Applied | Conflict:
+        """Apply a plan that was looked at, such as ``handle.preview.terminate()``, exactly as it is.
+
+        Args:
+            plan: the plan; it may have been stored as text meanwhile (``export_plan``).
+
+        Returns:
+            ``Applied``; or ``Conflict`` if the instance has moved on since the plan was made: nothing was written, ask
+            for a new plan. A plan that was applied already is such a conflict too, with its own ``execution_id``.
+
+        Raises:
+            ContentionError: the store's answer was lost, and it is not known whether the plan took effect (rule M12).
+            StoreUnavailableError: the store failed again and again; nothing was written.
+        """
+        return at_once(self._commander.apply(plan))
+
+    def adopt_bare_keys(self, handle: Handle[Any], /) -> tuple[tuple[str, str], ...]:
+        """Give the records of an older engine the keys of this one (rule K5); ``handle.preview`` shows the plan.
+
+        Returns:
+            The old and the new key of each record.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+            StepNameError: a name cannot be used in a key.
+            ContentionError: it lost against other writers too often.
+        """
+        return at_once(adopt_bare_keys(self._commander, handle.ref))

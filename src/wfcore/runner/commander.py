@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeAlias
 
 import attrs
 
 from wfcore.errors import ContentionError, InstanceNotFoundError, StoreUnavailableError
+from wfcore.evolve import holds
 from wfcore.model import Instance, Snapshot
-from wfcore.plan import Conflict, Plan
+from wfcore.plan import AddEvent, Applied, Conflict, DeleteInstance, Plan
 from wfcore.ports import Codec
 from wfcore.runner.doors import Doors, Signal
 from wfcore.runner.limits import tell_sizes
+from wfcore.runner.orders import Lost, Order
 from wfcore.runner.runtime import Runtime, patience
 
 MAX_TRIES = 10
 """How often a command is planned again after conflicts before ``ContentionError``."""
 MAX_STORE_FAILURES = 3
 """How many failures of the store a command survives before the failure goes to the caller."""
-
-MakePlan: TypeAlias = Callable[[Snapshot, str], Plan]
-"""From a snapshot and a new execution id to the command's plan."""
-WasApplied: TypeAlias = Callable[[Snapshot, Container[str]], bool | None]
-"""Whether a plan of one of those execution ids took effect, by a fresh snapshot; ``None``: that cannot be told."""
 
 
 @attrs.frozen
@@ -53,38 +49,63 @@ class Commander:
             raise InstanceNotFoundError(ref)
         return found
 
-    async def execute(self, ref: str, command: str, make: MakePlan, was_applied: WasApplied) -> None:
-        """Apply a command's plan.
+    async def plan(self, order: Order) -> Plan:
+        """The plan of a command, not applied. Raises what the command would."""
+        return order.make(await self.doors.retrieve(order.ref), self.runtime.new_id())
+
+    async def execute(self, order: Order) -> Plan:
+        """Apply a command's plan; the one that took effect.
 
         Raises:
-            CommandError, CodecError: from ``make``: nothing was written.
+            CommandError, CodecError: from ``order.make``: nothing was written.
             ContentionError: it lost too often, or it is not known whether it took effect.
             StoreUnavailableError: the store failed again and again.
         """
-        lost: dict[str, StoreUnavailableError] = {}
+        lost: list[Lost] = []
         for tried in range(MAX_TRIES):
             if tried:
                 await self.doors.pause(0.001 * 2 ** min(tried, 7))
-            snapshot = await self._retrieve(ref, tries=MAX_STORE_FAILURES if lost else 1)
+            snapshot = await self._retrieve(order.ref, tries=MAX_STORE_FAILURES if lost else 1)
             if lost:
-                took_effect = was_applied(snapshot, lost)
+                took_effect = order.was_applied(snapshot, lost)
                 if took_effect is None:
-                    raise ContentionError(ref, command, tried, unknown=True)
+                    raise ContentionError(order.ref, order.command, tried, unknown=True)
                 if took_effect:
-                    return
+                    return lost[-1].plan
                 if len(lost) == MAX_STORE_FAILURES:
-                    raise lost.popitem()[1]
-            execution_id = self.runtime.new_id()
-            plan = make(snapshot, execution_id)
+                    raise lost[-1].error
+            plan = order.make(snapshot, self.runtime.new_id())
+            if plan.is_empty:
+                return plan
             try:
                 answer = await self.doors.apply(plan)
             except StoreUnavailableError as error:
-                lost[execution_id] = error
+                lost.append(Lost(plan, snapshot, error))
             else:
                 if not isinstance(answer, Conflict):
                     tell_sizes(plan, self.codec)
-                    return
-        raise ContentionError(ref, command, MAX_TRIES)
+                    return plan
+        raise ContentionError(order.ref, order.command, MAX_TRIES)
+
+    async def apply(self, plan: Plan) -> Applied | Conflict:
+        """Apply a plan that somebody has looked at.
+
+        Raises:
+            ContentionError: the store's answer was lost, and it is not known whether the plan took effect.
+            StoreUnavailableError: the store failed again and again; nothing was written.
+        """
+        for tried in range(1, MAX_STORE_FAILURES + 1):
+            try:
+                return await self.doors.apply(plan)
+            except StoreUnavailableError:
+                snapshot = await self._retrieve(plan.ref, tries=MAX_STORE_FAILURES)
+                if _is_done(plan, snapshot):
+                    return Applied(frozenset(hook.id for hook in snapshot.hooks))
+                if not all(holds(each, snapshot.instance) for each in plan.preconditions if each.ref == plan.ref):
+                    raise ContentionError(plan.ref, "apply", tried, unknown=True) from None
+                if tried == MAX_STORE_FAILURES:
+                    raise
+        raise AssertionError("unreachable")
 
     async def _retrieve(self, ref: str, *, tries: int) -> Snapshot:
         """Retrieve; more than one try where something is in doubt that only a retrieve can tell."""
@@ -115,6 +136,17 @@ class Commander:
                 await self.doors.pause(cost if left is None else min(left, cost))
         finally:
             stop()
+
+
+def _is_done(plan: Plan, snapshot: Snapshot) -> bool:
+    """Whether a snapshot shows that a plan was applied; if not, that may still be."""
+    row = snapshot.instance
+    if row is None:
+        return any(isinstance(each, DeleteInstance) for each in plan.mutations)
+    if plan.execution_id in (row.execution_id, row.created_by):
+        return True
+    added = {each.event.id for each in plan.mutations if isinstance(each, AddEvent) and each.ref == plan.ref}
+    return bool(added) and added <= {event.id for event in snapshot.events}
 
 
 @attrs.define

@@ -16,17 +16,29 @@ from wfcore.errors import (
     NotFinishedError,
     UnknownWorkflowError,
 )
+from wfcore.explain import Explanation, explain
 from wfcore.failure import Failure
 from wfcore.keys import build_ref
-from wfcore.model import TERMINAL, Event, Instance, Snapshot, StepRecord
-from wfcore.plan import Plan
-from wfcore.planner import plan_create, plan_send_event
+from wfcore.model import TERMINAL, Event, Instance, InstanceStatus, StepRecord
+from wfcore.outcome import BareKeysAdopted, Created, Restarted
 from wfcore.runner.arguments import check_durations
 from wfcore.runner.commander import Commander
+from wfcore.runner.orders import (
+    Order,
+    adopting,
+    creating,
+    pausing,
+    restarting,
+    restarting_or_creating,
+    sending,
+    terminating,
+)
 from wfcore.workflow import EventType, Registry, Workflow
 
 R_co = TypeVar("R_co", covariant=True)
 OnConflict: TypeAlias = Literal["raise", "return_existing"]
+Ensured: TypeAlias = Literal["created", "restarted", "unchanged"]
+"""What became of an instance that was to be restarted or created."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +76,21 @@ class Address(Generic[R_co]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.ref!r})"
 
+    # -- the commands that need more than the ref
+
+    def _sending(self, event: EventType[Any] | str, payload: object, id: str | None) -> Order:
+        event_id = self._commander.runtime.new_id() if id is None else id
+        return sending(self.ref, self.workflow, event, payload, id=event_id, codec=self._commander.codec)
+
+    def _pausing(self) -> Order:
+        return pausing(self.ref, request_id=self._commander.runtime.new_id())
+
+    def _terminating(self) -> Order:
+        return terminating(self.ref, notify=self.workflow.notify)
+
+    def _restarting(self, params: object, *, keep_keys: bool) -> Order:
+        return restarting(self.ref, self.workflow, params, keep_keys=keep_keys, codec=self._commander.codec)
+
 
 def check_known(workflow: object, registry: Registry) -> None:
     """Refuse what is no workflow of the registry's. Raises ``TypeError``, ``UnknownWorkflowError``."""
@@ -99,27 +126,47 @@ async def create(
     on_conflict: OnConflict,
 ) -> None:
     """Create an instance (rule M1)."""
-
-    def plan(snapshot: Snapshot, execution_id: str) -> Plan:
-        return plan_create(
-            snapshot,
-            address.workflow,
-            params,
-            instance_id=address.id,
-            execution_id=execution_id,
-            tags=tags,
-            codec=commander.codec,
-        )
-
+    order = creating(address.workflow, address.id, params, tags=tags, codec=commander.codec)
     try:
-        await commander.execute(address.ref, "create", plan, _was_created)
+        await commander.execute(order)
     except InstanceExistsError:
         if on_conflict != "return_existing":
             raise
 
 
-def _was_created(snapshot: Snapshot, execution_ids: Container[str]) -> bool:
-    return snapshot.instance is not None and snapshot.instance.created_by in execution_ids
+async def restart_or_create(
+    commander: Commander,
+    address: Address[Any],
+    params: object,
+    *,
+    when: Container[InstanceStatus],
+    tags: Mapping[str, str] | None,
+) -> Ensured:
+    """Create an instance, or restart it, or leave it alone (rule M8); what happened."""
+    plan = await commander.execute(
+        restarting_or_creating(address.workflow, address.id, params, when=when, tags=tags, codec=commander.codec)
+    )
+    match plan.outcome:
+        case Created():
+            return "created"
+        case Restarted():
+            return "restarted"
+        case _:
+            return "unchanged"
+
+
+async def adopt_bare_keys(commander: Commander, ref: str) -> tuple[tuple[str, str], ...]:
+    """Adopt the keys of an older engine (rule K5); each as ``(old, new)``."""
+    outcome = (await commander.execute(adopting(ref))).outcome
+    return outcome.keys if isinstance(outcome, BareKeysAdopted) else ()
+
+
+async def explanation(commander: Commander, ref: str) -> Explanation:
+    """What an instance is waiting for (rule M10)."""
+    snapshot = await commander.doors.retrieve(ref)
+    if snapshot.instance is None:
+        raise InstanceNotFoundError(ref)
+    return explain(snapshot)
 
 
 async def result(commander: Commander, address: Address[R_co], within: timedelta | None) -> R_co:
@@ -147,31 +194,3 @@ async def history(commander: Commander, ref: str) -> History:
         raise InstanceNotFoundError(ref)
     steps = sorted(snapshot.steps, key=lambda step: (step.sequence is None, step.sequence or 0, step.created_at))
     return History(instance=snapshot.instance, steps=tuple(steps), events=snapshot.events)
-
-
-async def send_event(
-    commander: Commander, address: Address[Any], event: EventType[Any] | str, payload: object, *, id: str | None
-) -> None:
-    """Put an event into a mailbox (rule M2)."""
-    event_id = commander.runtime.new_id() if id is None else id
-
-    def plan(snapshot: Snapshot, execution_id: str) -> Plan:
-        return plan_send_event(
-            snapshot,
-            address.ref,
-            address.workflow,
-            event,
-            payload,
-            event_id=event_id,
-            execution_id=execution_id,
-            codec=commander.codec,
-        )
-
-    def was_applied(snapshot: Snapshot, _execution_ids: Container[str]) -> bool | None:
-        if any(each.id == event_id for each in snapshot.events):
-            return True
-        if snapshot.instance is None or snapshot.instance.status in TERMINAL:
-            return None  # it may have been taken before the end
-        return False  # sending it again is harmless, whether it was taken or not
-
-    await commander.execute(address.ref, "send_event", plan, was_applied)

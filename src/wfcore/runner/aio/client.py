@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, final, overload
 
 from wfcore.codec import JSON
-from wfcore.model import Instance
+from wfcore.model import TERMINAL, Instance, InstanceStatus
+from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import AsyncStore, Codec
 from wfcore.runner.aio.doors import AsyncDoors
 from wfcore.runner.aio.handle import AsyncHandle
-from wfcore.runner.arguments import check_client, check_store
+from wfcore.runner.arguments import check_client, check_statuses, check_store
 from wfcore.runner.commander import Commander
-from wfcore.runner.requests import OnConflict, check_known, create, create_many
+from wfcore.runner.requests import (
+    Ensured,
+    OnConflict,
+    adopt_bare_keys,
+    check_known,
+    create,
+    create_many,
+    restart_or_create,
+)
 from wfcore.runner.runtime import REAL, Runtime
 from wfcore.workflow import Registry, Workflow
 
@@ -97,6 +106,42 @@ class AsyncClient:
         made = ((self.handle(workflow, instance_id), params) for instance_id, params in instances)
         return await create_many(self._commander, made, tags=tags)
 
+    @overload
+    async def restart_or_create(
+        self,
+        workflow: Workflow[None, R],
+        /,
+        *,
+        id: str,
+        when: Collection[InstanceStatus] = TERMINAL,
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[AsyncHandle[R], Ensured]: ...
+    @overload
+    async def restart_or_create(
+        self,
+        workflow: Workflow[P, R],
+        params: P,
+        /,
+        *,
+        id: str,
+        when: Collection[InstanceStatus] = TERMINAL,
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[AsyncHandle[R], Ensured]: ...
+    async def restart_or_create(
+        self,
+        workflow: Workflow[Any, R],
+        params: Any = None,
+        /,
+        *,
+        id: str,
+        when: Collection[InstanceStatus] = TERMINAL,
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[AsyncHandle[R], Ensured]:
+        """Create an instance, or begin a new run of it (rule M8); as :meth:`wfcore.Client.restart_or_create`."""
+        check_statuses(when)
+        handle = self.handle(workflow, id)
+        return handle, await restart_or_create(self._commander, handle, params, when=when, tags=tags)
+
     def handle(self, workflow: Workflow[Any, R], id: str, /) -> AsyncHandle[R]:
         """The handle of an instance; nothing is read, so nothing is awaited.
 
@@ -110,3 +155,11 @@ class AsyncClient:
     async def get(self, ref: str) -> Instance:
         """The row of an instance by its ref (``workflow#id``); raises as :meth:`wfcore.Client.get`."""
         return await self._commander.instance(ref)
+
+    async def apply(self, plan: Plan, /) -> Applied | Conflict:
+        """Apply a plan that was looked at, exactly as it is; as :meth:`wfcore.Client.apply`."""
+        return await self._commander.apply(plan)
+
+    async def adopt_bare_keys(self, handle: AsyncHandle[Any], /) -> tuple[tuple[str, str], ...]:
+        """Adopt the keys of an older engine (rule K5); as :meth:`wfcore.Client.adopt_bare_keys`."""
+        return await adopt_bare_keys(self._commander, handle.ref)
