@@ -108,8 +108,8 @@ class Commanded(Stage):
 def failing_dramas() -> st.SearchStrategy[Drama]:
     """Calm dramas of programs with branches, of which no order changes the result.
 
-    No time is told, no event is waited for and no start committed; and if a group fails, nobody catches that: which of its branches have
-    come how far by then is chance.
+    No time is told, no event is waited for, no start is committed; and if a group fails, nobody catches that: which of
+    its branches have come how far by then is chance.
     """
     return st.tuples(chances(40, 80), chances(10, 40)).map(_failing)
 
@@ -118,7 +118,8 @@ def _failing(drawn: tuple[bytes, bytes]) -> Drama:
     chances, others = Chances(drawn[0]), Chances(drawn[1])
     door: Door = others.pick("concurrent", "concurrent", "continued", "by ticks")
     code = _code(chances, 3)
-    return Drama(Program(code, others.pick("step", "tick"), 0, False, timed=False), (), door, others.left, faults=False)
+    program = Program(code, others.pick("step", "tick"), 0, fails=False, timed=False)
+    return Drama(program, (), door, others.left, faults=False)
 
 
 def _code(chances: Chances, nesting: int, *, groups: bool = True) -> Code:

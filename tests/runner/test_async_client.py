@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from tests.runner.doubles import Machine, Watched, unavailable, world
+from tests.runner.doubles import unavailable, world
 from tests.runner.loops import Awaited, Gate, cancelled, in_loop
-from wfadapters.memory import MemoryStore
+from tests.runner.office import Office, told
 from wfcore.define import workflow
 from wfcore.errors import (
     CodecError,
@@ -22,8 +22,7 @@ from wfcore.errors import (
     UnknownWorkflowError,
 )
 from wfcore.planner import AsyncStep
-from wfcore.ports import DueQuery
-from wfcore.runner import AsyncClient, Client, run_tick
+from wfcore.runner import AsyncClient, Client
 from wfcore.runner.doors import at_once
 from wfcore.workflow import EventType, Registry
 
@@ -50,19 +49,8 @@ Ask: TypeAlias = Callable[[Any], Any]
 """What is asked of a client: the answer, or an awaitable of it."""
 
 
-class Office:
-    """A watched store on a machine, and a client of either colour."""
-
-    def __init__(self) -> None:
-        self.machine = Machine()
-        self.store = Watched(MemoryStore(self.machine.clock))
-        self.others = Client(self.store.inner, REGISTRY, runtime=Machine(ids=100).runtime)
-        self.blocking = Client(self.store, REGISTRY, runtime=self.machine.runtime)
-        self.awaited = AsyncClient(Awaited(self.store), REGISTRY, runtime=self.machine.runtime)
-
-    def tick(self) -> None:
-        for fired in self.store.inner.due(DueQuery()):
-            run_tick(self.store.inner, REGISTRY, fired, runtime=Machine(ids=200).runtime)
+def staffed() -> Office:
+    return Office(REGISTRY)
 
 
 def rival(office: Office) -> None:
@@ -139,19 +127,10 @@ ASKED: dict[str, tuple[Callable[[Office], None], Ask]] = {
 }
 
 
-def told(ask: Callable[[], Any]) -> tuple[str, str]:
-    """What came of it, in words in which both colours are alike."""
-    try:
-        answer = ask()
-    except Exception as error:
-        return type(error).__name__, str(error)
-    return "answer", repr(answer).replace("AsyncHandle", "Handle")
-
-
 @pytest.mark.parametrize("case", ASKED)
 def test_m12_both_colours_of_a_client_say_the_same_to_a_store_and_to_their_caller(case: str) -> None:
     arrange, ask = ASKED[case]
-    ours, theirs = Office(), Office()
+    ours, theirs = staffed(), staffed()
     arrange(ours)
     arrange(theirs)
 
@@ -169,9 +148,9 @@ def test_the_cases_above_are_of_every_kind() -> None:
     """A table in which everything fails alike would prove nothing."""
     kinds = set()
     for arrange, ask in ASKED.values():
-        office = Office()
-        arrange(office)
-        kinds.add(told(partial(ask, office.blocking))[0])
+        ours = staffed()
+        arrange(ours)
+        kinds.add(told(partial(ask, ours.blocking))[0])
     errors = [
         CodecError, ContentionError, InstanceExistsError, InstanceNotFoundError, NotFinishedError,
         StoreUnavailableError, UnknownWorkflowError,
@@ -185,7 +164,7 @@ def run(office: Office, coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 def test_m9_waiting_is_woken_by_the_end_in_this_process() -> None:
     """Nobody polls, and the loop goes on meanwhile: the interval is an hour, and no time passes."""
-    office = Office()
+    office = staffed()
     looked = asyncio.Event()
     office.store.always["after", "retrieve"] = looked.set
 
@@ -205,7 +184,7 @@ def test_m9_waiting_is_woken_by_the_end_in_this_process() -> None:
 
 @pytest.mark.parametrize("interval", [1, 7])
 def test_m9_it_waits_for_so_long_and_no_longer(interval: int) -> None:
-    office = Office()
+    office = staffed()
     store = Awaited(office.store)
 
     async def main() -> None:
@@ -220,7 +199,7 @@ def test_m9_it_waits_for_so_long_and_no_longer(interval: int) -> None:
 
 
 def test_m9_a_cancelled_wait_listens_no_more() -> None:
-    office = Office()
+    office = staffed()
 
     async def main() -> bool:
         handle = await office.awaited.create(plus_one, 1)
@@ -234,7 +213,7 @@ def test_m9_a_cancelled_wait_listens_no_more() -> None:
 
 def test_m12_a_command_that_is_cancelled_while_it_is_applied_has_been_applied() -> None:
     """Nothing happens behind the back of whoever has cancelled it."""
-    office = Office()
+    office = staffed()
 
     async def main() -> tuple[bool, bool, bool]:
         gate = Gate()
@@ -253,7 +232,7 @@ def test_m12_a_command_that_is_cancelled_while_it_is_applied_has_been_applied() 
 
 
 def test_m12_and_a_failure_of_the_store_meanwhile_is_not_in_its_way() -> None:
-    office = Office()
+    office = staffed()
     no_store(office)
 
     async def main() -> bool:
@@ -278,7 +257,7 @@ def test_what_blocks_must_not_wait_for_a_loop() -> None:
 
 
 def test_a_store_of_the_other_colour_is_refused() -> None:
-    office = Office()
+    office = staffed()
     refused: Any = AsyncClient
     with pytest.raises(TypeError, match=r"^Watched blocks the event loop; pass to_async\(...\), which calls it in thr"):
         refused(office.store, REGISTRY)
