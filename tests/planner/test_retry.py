@@ -211,44 +211,63 @@ def test_m7_the_plan_does_what_its_outcome_says(
     assert (set(reopened), set(removed)) == (put, deleted)
 
 
-HELD: dict[str, tuple[list[StepRecord], str]] = {
-    "a result": ([failed("do:a", 1), done("do:b", 2)], "do:b"),
-    "the first of several": ([failed("do:a", 1), done("do:b", 2), done("do:c", 3)], "do:b"),
-    "a result after the group": ([failed(TWO[0], 1), done(TWO[1], 2), done("do:undo", 3)], "do:undo"),
+HELD: dict[str, tuple[list[StepRecord], str, str]] = {
+    "a result": ([failed("do:a", 1), done("do:b", 2)], "do:a", "do:b"),
+    "the first of several": ([failed("do:a", 1), done("do:b", 2), done("do:c", 3)], "do:a", "do:b"),
+    "a result after the group": (
+        [failed(TWO[0], 1), done(TWO[1], 2), done("do:undo", 3)],
+        TWO[0],
+        "do:undo",
+    ),
     "a result in the same branch": (
         [failed(TWO[0], 1), done(TWO[1], 2), done("gather:g[a]>do:undo", 3)],
+        TWO[0],
         "gather:g[a]>do:undo",
     ),
     "a wait that was cancelled": (
         [failed(TWO[0], 1), left("gather:g[a]>sleep:nap"), done(TWO[1], 2)],
+        TWO[0],
         "gather:g[a]>sleep:nap",
     ),
     "a race that nothing is recorded of but a loser": (
         [failed("do:a", 1), left("race:r[1]>sleep:nap", created_at=LATER)],
+        "do:a",
         "race:r[1]>sleep:nap",
     ),
     "a result, and there is more in other branches": (
         [done(TWO[1], 1), failed("do:a", 2), done("gather:h[b]>do:y", 3)],
+        "do:a",
         "gather:h[b]>do:y",
+    ),
+    "a result, and another step could be opened": (
+        [failed(TWO[0], 1), failed(TWO[1], 2), done("gather:g[b]>do:undo", 3)],
+        TWO[1],
+        "gather:g[b]>do:undo",
     ),
 }
 
 
-@pytest.mark.parametrize(("steps", "first"), HELD.values(), ids=HELD)
-@pytest.mark.parametrize("error", [StepFailedError("do:a", FAILURE), EventTimeoutError("a", ("b",), T0)])
-def test_m7_a_failure_that_something_stands_on_is_not_retried(
-    steps: list[StepRecord], first: str, error: Exception
-) -> None:
+@pytest.mark.parametrize(("steps", "ended_by", "first"), HELD.values(), ids=HELD)
+def test_m7_a_step_that_something_stands_on_is_not_retried(steps: list[StepRecord], ended_by: str, first: str) -> None:
     """The error names the first record after it."""
     with pytest.raises(StepNotRetryableError) as refused:
-        retry(*steps, failure=failure_of(error))
+        retry(*steps, failure=failure_of(StepFailedError(ended_by, FAILURE)))
     assert (REF, first) == (refused.value.ref, refused.value.step_key)
 
 
-@pytest.mark.parametrize(("steps", "first"), HELD.values(), ids=HELD)
-def test_m7_an_error_of_workflow_code_is_replayed(steps: list[StepRecord], first: str) -> None:
+def test_m7_a_time_out_that_something_stands_on_is_not_retried() -> None:
+    timeout = failure_of(EventTimeoutError("wait_for_event:go", ("go",), T0))
+    with pytest.raises(StepNotRetryableError) as refused:
+        retry(failed("wait_for_event:go", 1, failure=timeout), done("do:undo", 2), failure=timeout)
+    assert "do:undo" == refused.value.step_key
+
+
+@pytest.mark.parametrize(("steps", "ended_by", "first"), HELD.values(), ids=HELD)
+def test_m7_an_error_of_workflow_code_is_replayed(steps: list[StepRecord], ended_by: str, first: str) -> None:
     """A corrected deploy goes on."""
-    assert Retried() == retry(*steps, failure=FAILURE).outcome
+    outcome = retry(*steps, failure=FAILURE).outcome
+    assert isinstance(outcome, Retried)
+    assert not {ended_by, first} & {*outcome.reopened, *outcome.removed}
 
 
 def test_m7_what_has_failed_without_a_failed_step_is_replayed() -> None:

@@ -502,7 +502,10 @@ def test_m7_a_retry_goes_on_where_it_failed() -> None:
     assert 2 == office.blocking.handle(w, "a").result()
 
 
-def test_m7_a_failure_that_something_stands_on_names_it() -> None:
+@pytest.fixture
+def compensated() -> Any:
+    """The handle of an instance that has undone what it could before it failed."""
+
     @workflow(name="w")
     async def saga(step: AsyncStep) -> None:
         def fails(attempt: Attempt) -> None:
@@ -517,9 +520,18 @@ def test_m7_a_failure_that_something_stands_on_names_it() -> None:
     office = Office(Registry([saga]))
     office.others.create(saga, id="a")
     office.tick()
+    return office.blocking.handle(saga, "a")
+
+
+def test_m7_a_failure_that_something_stands_on_names_it(compensated: Any) -> None:
     with pytest.raises(StepNotRetryableError) as refused:
-        office.blocking.handle(saga, "a").retry()
+        compensated.retry()
     assert "do:undo" == refused.value.step_key
+
+
+def test_m10_it_is_not_said_to_be_retried_where_it_cannot_be(compensated: Any) -> None:
+    expected = "mend the cause and restart it: it cannot be retried, as 'do:undo' came after what failed"
+    assert expected == compensated.explain().advice
 
 
 def test_m10_a_handle_explains_its_instance() -> None:

@@ -9,20 +9,16 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from wfcore.codec import JSON
-from wfcore.errors import EventTimeoutError, StepFailedError, WriteFailedError
 from wfcore.explain.explanation import Explanation
 from wfcore.explain.limits import notes
 from wfcore.explain.parts import About, NearMiss, Unsettled, WaitsFor, WakeUp
 from wfcore.explain.situations import Sight, problem_of, situation
-from wfcore.failure import MESSAGE_LIMIT, class_name
 from wfcore.keys import is_terminal_notice, message_id, start_id, timer_id
 from wfcore.model import Event, Hook, Instance, Snapshot, StepRecord
+from wfcore.planner.reopening import failed_step
 from wfcore.planner.steps.decision import LATEST, deadline, is_waiting, wanted_event
 from wfcore.ports import Codec, payload_limit
 from wfcore.workflow import Registry
-
-_OF_STEPS = frozenset(map(class_name, (EventTimeoutError, WriteFailedError)))
-"""Failures that an instance has in common with the step that has ended it."""
 
 
 def explain(
@@ -54,7 +50,7 @@ def explain(
     live = sorted(filter(is_waiting, snapshot.steps), key=lambda step: (deadline(step) or LATEST, step.key))
     settled = sorted(filter(_has_settled, snapshot.steps), key=lambda step: (step.sequence or 0, step.key))
     last = settled[-1] if settled else None
-    failed = _failed_step(instance, settled)
+    failed = failed_step(instance.failure, settled)
     hooks = sorted(snapshot.hooks, key=lambda hook: (hook.due_at, hook.id))
     sight = Sight(
         snapshot=snapshot,
@@ -91,20 +87,6 @@ def explain(
 def _has_settled(step: StepRecord) -> bool:
     """Whether a step has; patches and lists of maps are complete when they are first reached, and are no steps (K3)."""
     return step.status in ("completed", "errored") and step.kind not in ("patch", "map")
-
-
-def _failed_step(instance: Instance, settled: list[StepRecord]) -> StepRecord | None:
-    """The step whose failure ended the instance: its record's, or the error that was raised for it."""
-    if instance.failure is None:
-        return None
-    for step in reversed(settled):
-        if step.status != "errored" or step.failure is None:
-            continue
-        raised = str(StepFailedError(step.key, step.failure))[:MESSAGE_LIMIT]
-        by_itself = instance.failure.type in _OF_STEPS and step.failure == instance.failure
-        if by_itself or (instance.failure.is_a(StepFailedError) and raised == instance.failure.message):
-            return step
-    return None
 
 
 def _unsettled(live: list[StepRecord], events: list[Event]) -> tuple[Unsettled, ...]:

@@ -28,6 +28,7 @@ from wfcore.keys import timer_id
 from wfcore.model import TERMINAL, Hook, Instance, Snapshot, StepRecord
 from wfcore.planner.changes import is_pause_request
 from wfcore.planner.progress import breaks_o5
+from wfcore.planner.reopening import reopening
 
 OVERDUE = timedelta(minutes=1)
 """An instance that has been due for longer is called overdue."""
@@ -171,10 +172,14 @@ def _ended(sight: Sight) -> tuple[Situation, str, str]:
             "correct the code and retry it: the recorded steps are kept; or restart it: a new run begins",
         )
     key = sight.failed_step.key
-    advice = (
-        f"mend the cause and retry it: {key!r} begins again with fresh attempts, what settled before is kept; "
-        "or restart it: a new run begins"
-    )
+    after = reopening(sight.snapshot.steps, row.failure).held_by
+    if after is None:
+        advice = (
+            f"mend the cause and retry it: {key!r} begins again with fresh attempts, what settled before is kept; "
+            "or restart it: a new run begins"
+        )
+    else:
+        advice = f"mend the cause and restart it: it cannot be retried, as {after.key!r} came after what failed"
     if row.failure is not None and row.failure.is_a(WriteFailedError):
         why = f", whose write the store has refused{why}"
     return "errored", f"has failed{at}, by step {key!r}{why}", advice

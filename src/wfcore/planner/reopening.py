@@ -23,16 +23,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
 import attrs
 
-from wfcore.errors import StepNameError, WriteFailedError
-from wfcore.failure import Failure
+from wfcore.errors import EventTimeoutError, StepFailedError, StepNameError, WriteFailedError
+from wfcore.failure import MESSAGE_LIMIT, Failure, class_name
 from wfcore.keys import Segment, StepKey
 from wfcore.model import StepRecord
+
+_OF_STEPS = frozenset(map(class_name, (EventTimeoutError, WriteFailedError)))
+"""Failures that an instance has in common with the step that has ended it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,8 +45,8 @@ class Reopening:
     Attributes:
         reopened: failed steps that are opened again.
         removed: records that are taken away, because the code may not come to them again.
-        held_by: what stands after the last failed step and stays; ``None`` if something is reopened or removed, or if
-            no step has failed.
+        held_by: if a step has ended the instance that cannot be opened: the first record that stands after it. Nothing
+            is opened then, as the code would come to the same end again.
     """
 
     reopened: tuple[StepRecord, ...]
@@ -68,11 +71,28 @@ def reopening(steps: tuple[StepRecord, ...], failure: Failure | None) -> Reopeni
     workflow.place(settled, [step.settled_at or step.created_at for step in settled])
     opened = workflow.opened()
     removed = opened.removed if refused is None else (refused, *opened.removed)
-    failed = next((step for step in reversed(settled) if step.status == "errored"), None)
-    if opened.reopened or removed or failed is None:
+    failed = failed_step(failure, settled)
+    if failed is None or failed in (*opened.reopened, *removed):
         return Reopening(reopened=opened.reopened, removed=removed)
-    after = workflow.after(failed, _path(failed))
-    return Reopening(reopened=(), removed=(), held_by=min(after, key=_place, default=None))
+    first = min(workflow.after(failed, _path(failed)), key=_place, default=failed)
+    return Reopening(reopened=(), removed=(), held_by=first)
+
+
+def failed_step(failure: Failure | None, settled: Sequence[StepRecord]) -> StepRecord | None:
+    """The step that ended the instance: of which workflow code raised the error, or whose write was refused (T5).
+
+    Args:
+        failure: the instance's.
+        settled: the records that have settled, in their order.
+    """
+    for step in reversed(settled):
+        if failure is None or step.status != "errored" or step.failure is None:
+            continue
+        raised = str(StepFailedError(step.key, step.failure))[:MESSAGE_LIMIT]
+        by_itself = failure.type in _OF_STEPS and step.failure == failure
+        if by_itself or (failure.is_a(StepFailedError) and raised == failure.message):
+            return step
+    return None
 
 
 def _was_refused(step: StepRecord, failure: Failure | None) -> bool:

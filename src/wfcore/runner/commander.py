@@ -96,7 +96,7 @@ class Commander:
         """
         for tried in range(1, MAX_STORE_FAILURES + 1):
             try:
-                return await self.doors.apply(plan)
+                answer = await self.doors.apply(plan)
             except StoreUnavailableError:
                 snapshot = await self._retrieve(plan.ref, tries=MAX_STORE_FAILURES)
                 if _is_done(plan, snapshot):
@@ -105,6 +105,10 @@ class Commander:
                     raise ContentionError(plan.ref, "apply", tried, unknown=True) from None
                 if tried == MAX_STORE_FAILURES:
                     raise
+            else:
+                if isinstance(answer, Applied):
+                    tell_sizes(plan, self.codec)
+                return answer
         raise AssertionError("unreachable")
 
     async def _retrieve(self, ref: str, *, tries: int) -> Snapshot:

@@ -163,7 +163,7 @@ class Handle(Reading[R_co]):
         Raises:
             InstanceNotFoundError: there is no such instance.
             IllegalTransitionError: it has not failed; the error names what can be done with it.
-            StepNotRetryableError: something was done after each step that failed: restart it instead.
+            StepNotRetryableError: something was done after the step that failed: restart it instead.
             ContentionError: it lost against other writers too often, or it is not known whether it took effect (M12).
         """
         at_once(self._commander.execute(retrying(self.ref)))

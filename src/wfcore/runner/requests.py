@@ -166,7 +166,7 @@ async def explanation(commander: Commander, ref: str) -> Explanation:
     snapshot = await commander.doors.retrieve(ref)
     if snapshot.instance is None:
         raise InstanceNotFoundError(ref)
-    return explain(snapshot)
+    return explain(snapshot, codec=commander.codec)
 
 
 async def result(commander: Commander, address: Address[R_co], within: timedelta | None) -> R_co:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from wfcore.errors import EventTimeoutError, StepFailedError, StepNotRetryableError
+from wfcore.errors import StepNotRetryableError
 from wfcore.model import Snapshot, StepRecord
 from wfcore.outcome import Retried
 from wfcore.plan import DeleteStep, Mutation, Plan, PutHook, PutStep
@@ -29,14 +29,11 @@ def plan_retry(snapshot: Snapshot, ref: str, *, execution_id: str) -> Plan:
     Raises:
         InstanceNotFoundError: there is no such instance.
         IllegalTransitionError: it is not ``errored``.
-        StepNotRetryableError: it failed because of a step, and something was done after each step that failed.
+        StepNotRetryableError: it failed because of a step, and something that is kept was done after that.
     """
     instance, becomes = transition(snapshot, ref, "retry")
     found = reopening(snapshot.steps, instance.failure)
-    failure = instance.failure
-    if found.held_by is not None and failure is not None and failure.is_a(StepFailedError):
-        raise StepNotRetryableError(ref, found.held_by.key)
-    if found.held_by is not None and failure is not None and failure.is_a(EventTimeoutError):
+    if found.held_by is not None:
         raise StepNotRetryableError(ref, found.held_by.key)
     now = max(snapshot.now, instance.updated_at)
     mutations: tuple[Mutation, ...] = (
