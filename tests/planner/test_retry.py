@@ -211,6 +211,12 @@ def test_m7_the_plan_does_what_its_outcome_says(
     assert (set(reopened), set(removed)) == (put, deleted)
 
 
+def test_k5_a_bare_name_is_a_step_at_the_top() -> None:
+    """The replay says that the keys are to be adopted."""
+    bare = attrs.evolve(failed("do:a", 1), key="a")
+    assert Retried(("a",)) == retry(bare).outcome
+
+
 HELD: dict[str, tuple[list[StepRecord], str, str]] = {
     "a result": ([failed("do:a", 1), done("do:b", 2)], "do:a", "do:b"),
     "the first of several": ([failed("do:a", 1), done("do:b", 2), done("do:c", 3)], "do:a", "do:b"),

@@ -94,7 +94,9 @@ class Commander:
             ContentionError: the store's answer was lost, and it is not known whether the plan took effect.
             StoreUnavailableError: the store failed again and again; nothing was written.
         """
-        for tried in range(1, MAX_STORE_FAILURES + 1):
+        tried = 0
+        while True:
+            tried += 1
             try:
                 answer = await self.doors.apply(plan)
             except StoreUnavailableError:
@@ -109,7 +111,6 @@ class Commander:
                 if isinstance(answer, Applied):
                     tell_sizes(plan, self.codec)
                 return answer
-        raise AssertionError("unreachable")
 
     async def _retrieve(self, ref: str, *, tries: int) -> Snapshot:
         """Retrieve; more than one try where something is in doubt that only a retrieve can tell."""
