@@ -59,6 +59,10 @@ def creates(client: Client) -> None:
     name: int = client.create(checkout, Order("1")).result()  # E
     handle: Handle[int] = client.create(checkout, Order("1"))  # E
     client.handle(nightly, "1").result(timeout=5)  # E
+    client.restart_or_create(checkout, Order("1"))  # E
+    client.restart_or_create(checkout, "1", id="1")  # E
+    client.restart_or_create(checkout, Order("1"), id="1", when={"faulty"})  # E
+    client.apply(client.handle(nightly, "1").retry())  # E
     Registry([checkout.fn, name, handle])  # E
 
 

@@ -3,24 +3,28 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 from uuid import UUID
 
 import attrs
 
 from wfcore import (
+    Applied,
     AsyncClient,
     AsyncHandle,
     AsyncStep,
     AsyncStore,
     Attempt,
     Client,
+    Conflict,
     EventTimeoutError,
     EventType,
+    Explanation,
     Failure,
     Handle,
     InstanceStatus,
     NonRetryableError,
+    Plan,
     Raised,
     Received,
     Registry,
@@ -411,6 +415,14 @@ def use(store: Store, gateway: Gateway) -> None:
     assert_type(client.create(make_async_checkout(gateway), Order("1", 1)).result(), Receipt)
     assert_type(client.handle(trip, "1"), Handle[str])
     assert_type(client.handle(trip, "1").result(), str)
+    again, what = client.restart_or_create(checkout, Order("1", 100), id="1", when={"errored", "complete"})
+    assert_type(again, Handle[Receipt])
+    assert_type(what, Literal["created", "restarted", "unchanged"])
+    assert_type(client.restart_or_create(no_params, id="1")[0], Handle[None])
+    assert_type(handle.preview.send_event(Cancelled), Plan)
+    assert_type(client.apply(handle.preview.retry()), Applied | Conflict)
+    assert_type(handle.explain(), Explanation)
+    handle.restart(Order("1", 200), keep_keys=True)
 
 
 def simulate(gateway: Gateway) -> None:
@@ -443,6 +455,11 @@ async def use_under_asyncio(store: Store, gateway: Gateway) -> None:
     await handle.send_event("plain", {"any": [1]}, id="e1")
     assert_type(await client.create(no_params, id="1"), AsyncHandle[None])
     assert_type(client.handle(trip, "1"), AsyncHandle[str])
+    again, what = await client.restart_or_create(checkout, Order("1", 100), id="1")
+    assert_type(again, AsyncHandle[Receipt])
+    assert_type(what, Literal["created", "restarted", "unchanged"])
+    assert_type(await client.apply(await handle.preview.retry()), Applied | Conflict)
+    assert_type(await handle.explain(), Explanation)
 
 
 def check_ticks(checkout: Workflow[Order, Receipt], nightly: Workflow[None, int]) -> None:
