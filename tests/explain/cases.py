@@ -184,6 +184,12 @@ def _of_ends() -> Iterator[tuple[str, Snapshot]]:
             now=SOON,
         ),
     )
+    after = record("do:tell", status="completed", sequence=3, settled_at=T0)
+    yield "failed, and not to be retried", ended("errored", failed("do:ship", failure=FAILURE), after, failure=of_step)
+    both = [failed(f"gather:g[{n}]>do:ship", failure=FAILURE) for n in range(2)]
+    of_branch = failure_of(StepFailedError("gather:g[1]>do:ship", FAILURE))
+    yield "failed in two branches", ended("errored", *both, failure=of_branch)
+    yield "failed without a failed step", ended("errored", CHARGED, failure=FAILURE)
     yield "failed by a write", ended("errored", failed("do:pay", failure=REFUSED), failure=REFUSED)
     yield "failed in workflow code", ended("errored", failed("do:ship", failure=FAILURE), failure=FAILURE)
 

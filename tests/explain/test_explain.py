@@ -72,6 +72,9 @@ SITUATIONS: dict[str, Situation] = {
     "failed by a timeout": "errored",
     "failed by a write": "errored",
     "failed in workflow code": "errored",
+    "failed, and not to be retried": "errored",
+    "failed in two branches": "errored",
+    "failed without a failed step": "errored",
 }
 
 

@@ -530,7 +530,7 @@ def test_m7_a_failure_that_something_stands_on_names_it(compensated: Any) -> Non
 
 
 def test_m10_it_is_not_said_to_be_retried_where_it_cannot_be(compensated: Any) -> None:
-    expected = "mend the cause and restart it: it cannot be retried, as 'do:undo' came after what failed"
+    expected = "restart it: a new run begins. It cannot be retried, because 'do:undo' came after the failure"
     assert expected == compensated.explain().advice
 
 

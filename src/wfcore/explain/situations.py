@@ -23,7 +23,7 @@ from wfcore.errors import (
     WriteFailedError,
 )
 from wfcore.explain.explanation import Problem, ProblemKind, Situation
-from wfcore.explain.wording import brief, counted, instant, when
+from wfcore.explain.wording import SHOWN, brief, counted, instant, when
 from wfcore.keys import timer_id
 from wfcore.model import TERMINAL, Hook, Instance, Snapshot, StepRecord
 from wfcore.planner.changes import is_pause_request
@@ -166,23 +166,26 @@ def _ended(sight: Sight) -> tuple[Situation, str, str]:
         return "terminated", f"was terminated{at}", "restart it if it is to run again"
     why = "" if row.failure is None else f": {brief(row.failure)}"
     if sight.failed_step is None:
-        return (
-            "errored",
-            f"has failed{at}, in workflow code{why}",
-            "correct the code and retry it: the recorded steps are kept; or restart it: a new run begins",
-        )
-    key = sight.failed_step.key
-    after = reopening(sight.snapshot.steps, row.failure).held_by
-    if after is None:
-        advice = (
-            f"mend the cause and retry it: {key!r} begins again with fresh attempts, what settled before is kept; "
-            "or restart it: a new run begins"
-        )
-    else:
-        advice = f"mend the cause and restart it: it cannot be retried, as {after.key!r} came after what failed"
+        return "errored", f"has failed{at}, in workflow code{why}", _retrying(sight)
     if row.failure is not None and row.failure.is_a(WriteFailedError):
         why = f", whose write the store has refused{why}"
-    return "errored", f"has failed{at}, by step {key!r}{why}", advice
+    return "errored", f"has failed{at}, by step {sight.failed_step.key!r}{why}", _retrying(sight)
+
+
+def _retrying(sight: Sight) -> str:
+    """What a retry would do (rule M7), and what there is beside."""
+    found = reopening(sight.snapshot.steps, sight.instance.failure)
+    anew = "or restart it: a new run begins"
+    if found.held_by is not None and sight.failed_step is not None:
+        return (
+            f"restart it: a new run begins. It cannot be retried, because {found.held_by.key!r} came after the failure"
+        )
+    again = [step.key for step in (*found.reopened, *found.removed)]
+    if not again:
+        return f"correct the code and retry it: the recorded steps are kept; {anew}"
+    begin = "begins" if len(again) == 1 else "begin"
+    keys = ", ".join(map(repr, again[:SHOWN])) + (f" and {len(again) - SHOWN:,} more" if len(again) > SHOWN else "")
+    return f"mend the cause and retry it: {keys} {begin} again with fresh attempts, what settled before is kept; {anew}"
 
 
 def _overdue(sight: Sight, look: Hook) -> tuple[Situation, str, str]:
