@@ -11,7 +11,20 @@ import attrs
 import pytest
 
 from tests.lab import MINUTE, T0, Lab
-from tests.planner.rows import REF, event, hook, instance, message, notice, pause_request, sleeping, snapshot, timer
+from tests.planner.rows import (
+    FAILURE,
+    REF,
+    event,
+    hook,
+    instance,
+    message,
+    notice,
+    pause_request,
+    record,
+    sleeping,
+    snapshot,
+    timer,
+)
 from wfcore import (
     CommandError,
     IllegalTransitionError,
@@ -60,7 +73,11 @@ def states(status: InstanceStatus) -> list[Snapshot]:
     """What an instance of that status may look like, by rule O5: with and without mail, requests, deferred hooks."""
     row = instance(status=status, completed_at=T0 if status in TERMINAL else None)
     timers = {"active": [timer(T0)], "waiting": [timer(LATER)]}.get(status, [])
-    steps = [] if status in TERMINAL else [sleeping(LATER), attrs.evolve(sleeping(LATER, "sleep:old"), key="old")]
+    if status in TERMINAL:
+        settled = {"sequence": 1, "settled_at": T0, "failure": FAILURE}
+        steps = [record("do:x", status="errored", **settled), sleeping(LATER, status="cancelled", settled_at=T0)]
+    else:
+        steps = [sleeping(LATER), attrs.evolve(sleeping(LATER, "sleep:old"), key="old")]
     found = []
     for mail, request, left in product((False, True), repeat=3):
         events = [event()] * mail + [pause_request()] * request
