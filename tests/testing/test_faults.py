@@ -226,6 +226,18 @@ def test_a_conflict_runs_the_body_once_more() -> None:
     assert (2, 1) == (sim.body_runs("one"), run.result())
 
 
+@pytest.mark.parametrize("continuations", [False, True])
+def test_a_tick_that_always_loses_puts_its_hook_off(continuations: bool) -> None:
+    """Rule R1."""
+    sim = Simulation(SHOP, continuations=continuations)
+    sim.conflict(times=6)
+    run = sim.create(counting, 1)
+    sim.run_until_idle()
+    assert ("active", "Deferred until 0:00:01: ContentionError") == (run.status(), sim.trace[-1].outcome)
+    sim.run_until_done(run)
+    assert sim.clock.start + SECOND == sim.now
+
+
 def test_a_lost_acknowledgement_of_a_commit_runs_no_body_again() -> None:
     sim = Simulation(SHOP)
     sim.lose_ack()

@@ -249,6 +249,23 @@ def test_a_run_whose_code_is_wrong_is_not_waited_for(sim: Simulation) -> None:
         sim.run_until_done(sim.create(fickle))
 
 
+def test_code_that_is_wrong_is_found_in_a_continuation_and_its_hook_is_put_off() -> None:
+    keys = iter("abc")
+
+    @workflow(name="fickle")
+    def fickle(step: Step) -> None:
+        step.do(next(keys), lambda attempt: None)
+        step.do("more", lambda attempt: None)
+
+    sim = Simulation([fickle], continuations=True)
+    run = sim.create(fickle)
+    with pytest.raises(NeverFinishesError, match="NonDeterminismError"):
+        sim.run_until_done(run)
+    assert ["Created", "Checkpointed", "Deferred until 0:00:10: NonDeterminismError"] == [
+        row.outcome for row in sim.trace
+    ]
+
+
 def test_a_run_that_does_not_exist_is_not_waited_for(sim: Simulation) -> None:
     with pytest.raises(InstanceNotFoundError):
         sim.run_until_done(sim.handle(patient, "nobody"))

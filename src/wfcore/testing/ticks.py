@@ -91,11 +91,12 @@ class SimulatedRun(Run):
         super().__init__(doors, errand)
         self._bodies = bodies
         self._continues = continues
+        self._read: Snapshot | None = None
         self._planned_on: Snapshot | None = None
 
     async def plan(self, snapshot: Snapshot) -> Plan:
         """As :meth:`Run.plan`."""
-        self._planned_on = snapshot
+        self._read = self._planned_on = snapshot
         if not self._continues:
             return self.plan_here(snapshot, None)
         while True:
@@ -132,7 +133,9 @@ class SimulatedRun(Run):
         return await super()._apply(plan)
 
     async def _defer(self, snapshot: Snapshot, error: Exception) -> None:
-        await super()._defer(self._planned_on or snapshot, error)
+        # What a continuation has committed since the read is known without another one.
+        latest = self._planned_on if self._planned_on is not None and snapshot is self._read else snapshot
+        await super()._defer(latest, error)
 
     def _replay(self, plan: Plan) -> None:
         """Replay the run that ends: it must end in the same way again."""
