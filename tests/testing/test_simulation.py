@@ -534,6 +534,59 @@ def test_the_last_plan_is_the_end(sim: Simulation) -> None:
     assert Payment("payment of A-1").id in sim.plans[-1].outcome.output
 
 
+# -- commands
+
+
+def test_a_run_is_paused_and_goes_on_where_it_was(sim: Simulation) -> None:
+    run = sim.create(impatient)
+    sim.run_until_idle()
+    run.pause()
+    sim.run_until_idle()
+    assert "paused" == run.status()
+    with pytest.raises(NeverFinishesError, match="resume"):
+        sim.run_until_done(run)
+    sim.advance(2 * HOUR)
+    run.resume()
+    sim.run_until_idle()
+    assert ["errored", "waiting"] == [step.status for step in run.steps().values()]
+    sim.run_until_done(run)
+    assert "nobody spoke" == run.result()
+
+
+def test_a_pause_that_comes_in_the_middle_of_a_tick_holds() -> None:
+    sim = Simulation(SHOP)
+    run = sim.create(counting, 3)
+
+    def pauses(attempt: Attempt) -> int:
+        run.pause()
+        return 1
+
+    sim.stub("do:one#1", pauses)
+    sim.run_until_idle()
+    assert ("paused", 2) == (run.status(), sim.body_runs("one"))
+    run.resume()
+    sim.run_until_done(run)
+    assert 3 == run.result()
+
+
+def test_a_run_that_has_failed_is_retried(sim: Simulation) -> None:
+    sim.fail("one")
+    run = sim.create(counting, 2)
+    sim.run_until_done(run)
+    assert "errored" == run.status()
+    run.retry()
+    sim.run_until_done(run)
+    assert 2 == run.result()
+
+
+def test_a_run_is_restarted_and_its_steps_are_those_of_the_new_run(sim: Simulation) -> None:
+    run = sim.create(counting, 2)
+    sim.run_until_done(run)
+    run.restart(1)
+    sim.run_until_done(run)
+    assert (1, ["do:one"]) == (run.result(), list(run.steps()))
+
+
 # -- several instances
 
 

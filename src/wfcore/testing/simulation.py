@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar, final, overload
 
 from wfadapters.memory import MemoryStore
 from wfcore.codec import JSON
-from wfcore.explain import explain
 from wfcore.keys import build_ref
 from wfcore.plan import Plan
 from wfcore.planner import RECOVER_AFTER
@@ -236,7 +235,7 @@ class Simulation(Modifiers, Faults):
         engine.travel(None, lambda: engine.has_ended(ref) or ref in engine.record.stuck)
         if engine.has_ended(ref):
             return
-        explanation = explain(self.store.retrieve(ref), registry=self._registry)
+        explanation = run.explain()
         raise NeverFinishesError(ref, explanation.status, self.now, str(explanation))
 
     # -- the end
