@@ -527,7 +527,7 @@ def test_the_facts_of_an_error_count() -> None:
 
 def test_an_error_that_is_equal() -> None:
     given(checkout, ORDER, status="complete").when(pause()).refuses(
-        IllegalTransitionError("checkout#1", "complete", "pause")
+        IllegalTransitionError("checkout#1", "complete", "pause", ("restart", "delete"))
     )
 
 
