@@ -65,7 +65,7 @@ def reopening(steps: tuple[StepRecord, ...], failure: Failure | None) -> Reopeni
     last = settled[-1] if settled else None
     refused = last if last is not None and _was_refused(last, failure) else None
     workflow = _Line()
-    for step in steps:
+    for step in sorted(steps, key=lambda each: each.key):  # a store gives them in any order
         if step.kind != "patch" and step is not refused:
             workflow.add(step, _path(step))
     workflow.place(settled, [step.settled_at or step.created_at for step in settled])
