@@ -14,6 +14,7 @@ from wfcore.errors import (
     CommandError,
     ContentionError,
     CorruptRecordError,
+    CursorError,
     EventTimeoutError,
     ForeignAwaitError,
     IllegalTransitionError,
@@ -21,11 +22,13 @@ from wfcore.errors import (
     InstanceFailedError,
     InstanceNotFoundError,
     InstanceTerminatedError,
+    MissingCapabilityError,
     NonDeterminismError,
     NonRetryableError,
     NotFinishedError,
     NoticePendingError,
     RetryAfterError,
+    RunNotFoundError,
     SchemaVersionError,
     StepBodyError,
     StepFailedError,
@@ -143,6 +146,14 @@ TEXTS: list[tuple[Exception, str]] = [
         InstanceNotFoundError("w#1"),
         "there is no instance 'w#1'; create it first, or check the workflow's name and the id",
     ),
+    (RunNotFoundError("w#1", 7, 3), "instance 'w#1' has no run 7; its runs are 1 to 3"),
+    (
+        CursorError("page 2", "it belongs to a list with other filters"),
+        (
+            "cursor 'page 2' cannot be used: it belongs to a list with other filters; pass the next_cursor of a page "
+            "with the filters of that page's query, or no cursor for the first page"
+        ),
+    ),
     (
         InstanceExistsError("w#1", "active"),
         "instance 'w#1' exists already (active); pass on_conflict='return_existing' to get its handle, or another id",
@@ -225,6 +236,13 @@ TEXTS: list[tuple[Exception, str]] = [
         "the database has wfcore schema version 3, this adapter writes 2; upgrade wfcore",
     ),
     (
+        MissingCapabilityError("MyStore", "Catalog", "list()"),
+        (
+            "list() needs a store that is a Catalog, and MyStore is none; take one that is, or give it the methods of "
+            "wfcore.Catalog"
+        ),
+    ),
+    (
         CodecError("$.lines[2].cents", "integer", "string 'a'"),
         "at $.lines[2].cents: expected integer, found string 'a'",
     ),
@@ -305,6 +323,8 @@ def test_the_hierarchy_is_the_one_in_the_docstring() -> None:
         (StepNameError, ValueError),
         (StepBodyError, TypeError),
         (InstanceNotFoundError, LookupError),
+        (RunNotFoundError, LookupError),
+        (CursorError, ValueError),
         (NotFinishedError, TimeoutError),
         (CodecError, ValueError),
         (EventTimeoutError, TimeoutError),

@@ -460,7 +460,7 @@ def test_a_newer_schema_is_not_touched(store: SqliteStore, path: Path) -> None:
     with pytest.raises(SchemaVersionError) as caught:
         SqliteStore(path)
     assert str(caught.value) == (
-        "the database has wfcore schema version 99, this adapter writes 1; a newer wfcore has written it: install that "
+        "the database has wfcore schema version 99, this adapter writes 2; a newer wfcore has written it: install that "
         "version here, or open another file"
     )
     assert path.read_bytes() == before

@@ -138,7 +138,7 @@ def test_a_feed_alone_is_adapted_too() -> None:
 
 def test_anything_else_is_refused() -> None:
     refused: Any = to_async
-    with pytest.raises(TypeError, match=r"^'a.db' is no store and no feed: it has no retrieve"):
+    with pytest.raises(TypeError, match=r"^'a.db' is no store, feed or catalog: it has no retrieve"):
         refused("a.db")
 
 

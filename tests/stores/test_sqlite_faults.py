@@ -94,7 +94,7 @@ def test_a1_a_fault_anywhere_in_an_apply_leaves_no_trace(open_sqlite: OpenSqlite
 def dumps_around(open_sqlite: OpenSqlite, path: Path) -> tuple[Any, Any]:
     """What the file holds before and after the plan that is going to be disturbed; the file is left before it."""
     store = open_sqlite()
-    store.apply(create())
+    store.apply(create(tags={"team": "red"}))
     before = dump(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")

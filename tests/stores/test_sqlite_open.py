@@ -1,6 +1,7 @@
 """Opening, closing and reopening an SQLite file; its schema and its version."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.stores.build import NOW, REF, busy_tick, create, hook, instance, refused, tick
+from tests.stores.build import NOW, OTHER, REF, busy_tick, create, hook, instance, refused, tick
 from tests.stores.conftest import OpenSqlite
 from wfadapters import rows
 from wfadapters.columns import Table
@@ -18,7 +19,7 @@ from wfadapters.sqlite import SqliteStore, schema
 from wfcore.errors import CorruptRecordError, SchemaVersionError, StoreError, StoreUnavailableError
 from wfcore.model import Snapshot
 from wfcore.plan import Applied
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, InstanceQuery
 
 
 def opening_fails(path: Path | str) -> StoreError:
@@ -132,7 +133,7 @@ def test_the_tables_are_made_beside_those_of_the_user(
     sqlite_store: SqliteStore, connection: sqlite3.Connection
 ) -> None:
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-    ours = ["wfcore_events", "wfcore_hooks", "wfcore_instances", "wfcore_meta", "wfcore_steps"]
+    ours = ["wfcore_events", "wfcore_hooks", "wfcore_instances", "wfcore_meta", "wfcore_steps", "wfcore_tags"]
     assert [name for (name,) in tables] == ["paid", "sqlite_sequence", *ours]
 
 
@@ -168,8 +169,125 @@ def test_pending_events_are_found_without_reading_consumed_ones(
     assert [step[3] for step in steps] == ["SEARCH wfcore_events USING INDEX wfcore_events_pending (instance_ref=?)"]
 
 
+def test_lists_and_counts_walk_an_index(sqlite_store: SqliteStore, connection: sqlite3.Connection) -> None:
+    """Each lane is a part of one, in the order of the list: nothing is sorted, and nothing else is read."""
+    from wfadapters.sqlite import catalog
+
+    tag = ('["region"]', '["eu"]')
+    lanes = "status=? AND created_at>? AND (created_at,ref)<(?,?)"
+    used = {
+        (): f"wfcore_instances_by_status ({lanes})",
+        ("workflow_names",): f"wfcore_instances_by_workflow (workflow_name=? AND {lanes})",
+        ("tags",): f"PRIMARY KEY (name=? AND value=? AND {lanes})",
+        ("tags", "workflow_names"): f"PRIMARY KEY (name=? AND value=? AND {lanes})",
+    }
+    filters: dict[str, Any] = {"workflow_names": ["a", "b"], "tags": {"region": "eu"}}
+    for given, index in used.items():
+        query = InstanceQuery(**{name: filters[name] for name in given})
+        for _status, source, arguments in catalog.lanes(query, [tag] if query.tags else []):
+            for statement in (catalog.listing(source), catalog.counting(source)):
+                steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", arguments).fetchall()
+                text = " ".join(step[3] for step in steps)
+                assert index in text
+                assert "TEMP B-TREE" not in text
+                assert "SCAN" not in text.replace("SCAN json_each", "")
+
+
+def test_other_tags_are_looked_up(connection: sqlite3.Connection, sqlite_store: SqliteStore) -> None:
+    from wfadapters.sqlite import catalog
+
+    query = InstanceQuery(tags={"region": "eu", "customer": "7"})
+    _status, source, arguments = next(catalog.lanes(query, [("[1]", "[2]"), ("[3]", "[4]")]))
+    steps = connection.execute(f"EXPLAIN QUERY PLAN {catalog.counting(source)}", arguments).fetchall()
+    looked_up = "SEARCH o USING PRIMARY KEY (name=? AND value=? AND status=? AND created_at=? AND ref=?)"
+    assert looked_up in [step[3] for step in steps]
+
+
+def test_a_history_is_found_by_keys(sqlite_store: SqliteStore, connection: sqlite3.Connection) -> None:
+    from wfadapters.sqlite import catalog, transaction
+
+    for statement in (transaction.READ_INSTANCE, transaction.READ_STEPS, catalog.READ_EVENTS):
+        arguments = (None,) * (3 if "?3" in statement else statement.count("?"))
+        steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", arguments).fetchall()
+        assert steps[0][3].startswith("SEARCH")
+
+
+def test_candidates_for_an_audit_are_found_without_reading_a_table_for_each(
+    sqlite_store: SqliteStore, connection: sqlite3.Connection
+) -> None:
+    from wfadapters.sqlite import catalog
+
+    steps = connection.execute(f"EXPLAIN QUERY PLAN {catalog.SUSPECTS}", ("", 1)).fetchall()
+    assert [] == [step[3] for step in steps if not step[3].startswith(("SEARCH", "CORRELATED"))]
+
+
+# ---- files of before
+
+
+@pytest.fixture
+def old_file(path: Path) -> Path:
+    """As schema version 1 left it, with three instances."""
+    ours = [
+        instance(REF, tags={"team": "red", "region": "eu"}),
+        instance(OTHER, tags={"team": "red"}, status="complete"),
+        instance("refund#1"),
+    ]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(Path(__file__).with_name("schema_1.sql").read_text())
+        for each in ours:
+            marks = ", ".join("?" for _ in rows.INSTANCES.columns)
+            connection.execute(f"INSERT INTO wfcore_instances VALUES ({marks})", rows.instance_row(each))
+        connection.commit()
+    return path
+
+
+def test_a_file_of_schema_version_1_is_brought_up_to_date(old_file: Path, open_sqlite: OpenSqlite) -> None:
+    store = open_sqlite()
+    found = store.list_instances(InstanceQuery(tags={"team": "red"})).items
+    assert [each.ref for each in found] == [OTHER, REF]
+    assert store.count_by_status(InstanceQuery())["active"] == 2
+    assert isinstance(store.apply(tick(1, status="waiting", tags={"team": "red"})), Applied)
+    assert [each.ref for each in store.list_instances(InstanceQuery(tags={"region": "eu"})).items] == []
+    assert [each.status for each in store.list_instances(InstanceQuery(tags={"team": "red"})).items][1] == "waiting"
+
+
+def test_it_is_then_as_a_new_file(old_file: Path, open_sqlite: OpenSqlite, tmp_path: Path) -> None:
+    open_sqlite().close()
+    open_sqlite(path=tmp_path / "new.db").close()
+
+    def definitions(file: Path) -> list[object]:
+        with closing(sqlite3.connect(file)) as connection:
+            named = "SELECT type, name, sql FROM sqlite_master WHERE name LIKE 'wfcore%' ORDER BY name"
+            return [*connection.execute(named), connection.execute("SELECT value FROM wfcore_meta").fetchall()]
+
+    squeezed = ["".join(str(each).replace("\\n", " ").split()) for each in definitions(old_file)]
+    assert squeezed == ["".join(str(each).split()) for each in definitions(tmp_path / "new.db")]
+
+
+def test_it_is_brought_up_to_date_once(old_file: Path, open_sqlite: OpenSqlite) -> None:
+    """Whoever opens it at the same time waits, and finds it done."""
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: open_sqlite(), range(4)))
+    query = InstanceQuery(tags={"team": "red"})
+    assert [sum(store.count_by_status(query).values()) for store in stores] == [2] * 4
+
+
+def test_who_opened_it_before_goes_on_writing(old_file: Path, open_sqlite: OpenSqlite) -> None:
+    """A process of an older version does not know of the table of tags; the database keeps it all the same."""
+    with closing(sqlite3.connect(old_file, isolation_level=None)) as before:
+        before.execute("SELECT * FROM wfcore_instances").fetchall()
+        store = open_sqlite()
+        marks = ", ".join("?" for _ in rows.INSTANCES.columns)
+        row = rows.instance_row(instance("refund#2", tags={"team": "blue"}))
+        before.execute(f"INSERT INTO wfcore_instances VALUES ({marks})", row)
+        before.execute("UPDATE wfcore_instances SET status = 'errored' WHERE ref = 'refund#2'")
+        assert store.count_by_status(InstanceQuery(tags={"team": "blue"}))["errored"] == 1
+        before.execute("DELETE FROM wfcore_instances WHERE ref = 'refund#2'")
+        assert sum(store.count_by_status(InstanceQuery(tags={"team": "blue"})).values()) == 0
+
+
 @pytest.mark.parametrize(
-    ("version", "advice"), [(2, "a newer wfcore has written it"), (0, "no release has written it")]
+    ("version", "advice"), [(3, "a newer wfcore has written it"), (0, "no release has written it")]
 )
 def test_another_schema_version_is_refused(open_sqlite: OpenSqlite, path: Path, version: int, advice: str) -> None:
     open_sqlite().close()
@@ -178,7 +296,7 @@ def test_another_schema_version_is_refused(open_sqlite: OpenSqlite, path: Path, 
         connection.commit()
     error = opening_fails(path)
     assert isinstance(error, SchemaVersionError)
-    assert (error.found, error.supported) == (version, 1)
+    assert (error.found, error.supported) == (version, 2)
     assert advice in error.advice
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from heapq import nlargest, nsmallest
 from threading import Lock
 
 from wfadapters.clock import utc_now
 from wfadapters.listeners import Listeners
+from wfcore.errors import InstanceNotFoundError
 from wfcore.evolve import NOTHING, Rows, applied, evolve
 from wfcore.keys import is_terminal_notice
-from wfcore.model import FiredHook, Hook, Snapshot
+from wfcore.model import FiredHook, Hook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan, Write
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, History, InstanceQuery, Page
+from wfcore.ports.catalog import STATUSES, place
 
 
 class MemoryStore:
-    """Keeps everything in this process, for as long as it lives: a Store, a HookFeed, and Listenable.
+    """Keeps everything in this process, for as long as it lives: a Store, a HookFeed, a Catalog, and Listenable.
 
     Args:
         clock: tells the time, as an aware UTC ``datetime``.
@@ -77,6 +81,37 @@ class MemoryStore:
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""
         return self._listeners.listen(callback)
+
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        """One page of instances; see :class:`wfcore.ports.Catalog`."""
+        position = query.position()
+        with self._lock:
+            found = (each for each in self._instances() if query.admits(each))
+            rest = (each for each in found if position is None or place(each) < position)
+            return query.page(nlargest(query.limit + 1, rest, key=place))
+
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        """How many instances there are; see :class:`wfcore.ports.Catalog`."""
+        with self._lock:
+            counted = Counter(each.status for each in self._instances() if query.admits(each))
+        return {status: counted[status] for status in STATUSES}
+
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        """What is recorded of a run; see :class:`wfcore.ports.Catalog`."""
+        with self._lock:
+            rows = self._world.get(ref, NOTHING)
+        if rows.instance is None:
+            raise InstanceNotFoundError(ref)
+        return History.of(rows.instance, run_number, rows.steps.values(), rows.events.values())
+
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        """All instances; see :class:`wfcore.ports.Catalog`."""
+        with self._lock:
+            rest = (each for each in self._instances() if after is None or after < each.ref)
+            return nsmallest(limit, rest, key=lambda each: each.ref)
+
+    def _instances(self) -> Iterator[Instance]:
+        return (rows.instance for rows in self._world.values() if rows.instance is not None)
 
     def _put(self, ref: str, rows: Rows) -> None:
         before = self._world.get(ref, NOTHING)

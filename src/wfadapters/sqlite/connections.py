@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import attrs
 
 from wfadapters.sqlite.faults import explained, primary_code
-from wfcore.errors import CorruptRecordError, StoreError, StoreUnavailableError
+from wfcore.errors import CommandError, CorruptRecordError, StoreError, StoreUnavailableError
 
 _RETRY_EVERY = 0.005
 
@@ -51,7 +51,7 @@ class Connections:
                 cursor = self._open()
             try:
                 yield cursor
-            except CorruptRecordError:
+            except (CorruptRecordError, CommandError):
                 # The connection is as good as before. Closing the file's last one would lock others out for a moment.
                 cursor.connection.rollback()
                 self._take_back(cursor)

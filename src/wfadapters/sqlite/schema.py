@@ -1,4 +1,4 @@
-"""The tables, and who makes them: the adapter, when it opens a file that has none."""
+"""The tables, and who makes them: the adapter, when it opens a file that has none, or those of an older version."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from wfadapters import rows
 from wfadapters.columns import Table
+from wfadapters.sqlite import tags
 from wfcore.errors import CorruptRecordError, SchemaVersionError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """What this adapter writes into ``wfcore_meta``. A change of the tables below is a new version, with a migration."""
 
 _KIND = "substr(id, length(instance_ref) + 1, 10)"
@@ -27,6 +28,11 @@ _INDEXES = (
     f"CREATE INDEX wfcore_hooks_due ON wfcore_hooks (due_at, id, workflow_name, instance_ref) WHERE {WAKE_UP}",
     f"CREATE INDEX wfcore_hooks_notices ON wfcore_hooks (due_at, id, workflow_name, instance_ref) WHERE {NOTICE}",
 )
+# Since version 2. A list of several statuses, or workflows, is a merge of several walks, each in the list's order.
+_CATALOG_INDEXES = (
+    "CREATE INDEX wfcore_instances_by_status ON wfcore_instances (status, created_at, ref)",
+    "CREATE INDEX wfcore_instances_by_workflow ON wfcore_instances (workflow_name, status, created_at, ref)",
+)
 
 
 def statements(*, strict: bool) -> Iterator[str]:
@@ -41,6 +47,8 @@ def statements(*, strict: bool) -> Iterator[str]:
     events = f"CREATE TABLE wfcore_events ({arrival}, {_columns(rows.EVENTS)}, UNIQUE (instance_ref, id))"
     yield events + types.lstrip(",")
     yield from _INDEXES
+    yield from _CATALOG_INDEXES
+    yield from tags.statements(types)
 
 
 def _columns(table: Table) -> str:
@@ -49,29 +57,42 @@ def _columns(table: Table) -> str:
 
 
 def ensure(cursor: sqlite3.Cursor) -> None:
-    """Make the tables if there are none, whoever else may be doing the same; then check their version."""
-    if not _exists(cursor):
+    """Make the tables if there are none, or bring those of an older version up to date; then check their version.
+
+    Others may be doing the same.
+    """
+    if _version(cursor) in (None, 1):
         cursor.execute("BEGIN IMMEDIATE")
-        if not _exists(cursor):
-            for statement in statements(strict=sqlite3.sqlite_version_info >= (3, 37)):
+        found = _version(cursor)
+        types = ", STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
+        if found is None:
+            for statement in statements(strict=bool(types)):
                 cursor.execute(statement)
             cursor.execute("INSERT INTO wfcore_meta VALUES ('schema_version', ?)", (SCHEMA_VERSION,))
+        elif found == 1:
+            for statement in (*_CATALOG_INDEXES, *tags.statements(types), tags.FILL):
+                cursor.execute(statement)
+            cursor.execute("UPDATE wfcore_meta SET value = ? WHERE name = 'schema_version'", (SCHEMA_VERSION,))
         cursor.execute("COMMIT")
     _check(cursor)
 
 
-def _exists(cursor: sqlite3.Cursor) -> bool:
+def _version(cursor: sqlite3.Cursor) -> object:
+    """What the file says; ``None``: it has no tables of ours."""
     found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'wfcore_meta'"
-    return cursor.execute(found).fetchone() is not None
+    if cursor.execute(found).fetchone() is None:
+        return None
+    row = cursor.execute("SELECT value FROM wfcore_meta WHERE name = 'schema_version'").fetchone()
+    return row[0] if row else "none"
 
 
 def _check(cursor: sqlite3.Cursor) -> None:
-    row = cursor.execute("SELECT value FROM wfcore_meta WHERE name = 'schema_version'").fetchone()
-    if row is None or type(row[0]) is not int:
+    found = _version(cursor)
+    if type(found) is not int:
         raise CorruptRecordError("wfcore_meta", "schema_version", "there is no such number")
-    if row[0] > SCHEMA_VERSION:
+    if found > SCHEMA_VERSION:
         raise SchemaVersionError(
-            row[0], SCHEMA_VERSION, "a newer wfcore has written it: install that version here, or open another file"
+            found, SCHEMA_VERSION, "a newer wfcore has written it: install that version here, or open another file"
         )
-    if row[0] < SCHEMA_VERSION:
-        raise SchemaVersionError(row[0], SCHEMA_VERSION, "no release has written it: restore the file or open another")
+    if found < SCHEMA_VERSION:
+        raise SchemaVersionError(found, SCHEMA_VERSION, "no release has written it: restore the file or open another")

@@ -18,14 +18,14 @@ from wfadapters.clock import utc_now
 from wfadapters.columns import instant_column
 from wfadapters.listeners import Listeners
 from wfadapters.sql import Sql
-from wfadapters.sqlite import schema
+from wfadapters.sqlite import catalog, schema
 from wfadapters.sqlite.bound import BoundStore
 from wfadapters.sqlite.connections import Connections, plain_cursor
 from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read, select
 from wfcore.errors import StoreUnavailableError
-from wfcore.model import FiredHook, Snapshot
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, History, InstanceQuery, Page
 
 Synchronous: TypeAlias = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 
@@ -47,7 +47,7 @@ _NEXT = {
 
 
 class SqliteStore:
-    """Keeps everything in one SQLite file: a Store, a HookFeed, and Listenable.
+    """Keeps everything in one SQLite file: a Store, a HookFeed, a Catalog, and Listenable.
 
     Threads and processes may share the file. A store may be used by any thread of the process that opened it; a
     forked child opens its own. It makes its tables, all named ``wfcore_*``, in a new file or beside yours.
@@ -141,6 +141,26 @@ class SqliteStore:
             found = cursor.execute(_NEXT[query.terminal_notices], _arguments(query)).fetchone()
         return None if found is None else rows.read_hook(found).due_at
 
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        """One page of instances; see :class:`wfcore.ports.Catalog`."""
+        with self._reading("list_instances") as cursor:
+            return catalog.list_instances(cursor, query)
+
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        """How many instances there are; see :class:`wfcore.ports.Catalog`."""
+        with self._reading("count_by_status") as cursor:
+            return catalog.count_by_status(cursor, query)
+
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        """What is recorded of a run; see :class:`wfcore.ports.Catalog`."""
+        with self._reading("history") as cursor:
+            return catalog.history(cursor, ref, run_number)
+
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        """Candidates for an audit; see :class:`wfcore.ports.Catalog`."""
+        with self._reading("suspects") as cursor:
+            return catalog.suspects(cursor, limit, after)
+
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""
         return self._listeners.listen(callback)
@@ -156,6 +176,14 @@ class SqliteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextmanager
+    def _reading(self, operation: str) -> Iterator[sqlite3.Cursor]:
+        # One transaction: all that is read is one cut.
+        with self._connections.cursor(operation) as cursor:
+            cursor.execute("BEGIN")
+            yield cursor
+            cursor.execute("COMMIT")
 
     @contextmanager
     def _alone(self, operation: str) -> Iterator[None]:

@@ -68,8 +68,8 @@ def _append(table: Table) -> str:
     return f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT {values} WHERE {condition}"
 
 
-_READ_INSTANCE = select(rows.INSTANCES, "ref = ?")
-_READ_STEPS = select(rows.STEPS, "instance_ref = ? AND run_number = ?")
+READ_INSTANCE = select(rows.INSTANCES, "ref = ?")
+READ_STEPS = select(rows.STEPS, "instance_ref = ? AND run_number = ?")
 _READ_EVENTS = select(rows.EVENTS, "instance_ref = ? AND consumed_by IS NULL ORDER BY arrival")
 _READ_HOOKS = select(rows.HOOKS, "instance_ref = ?")
 _READ_HOOK_IDS = "SELECT id FROM wfcore_hooks WHERE instance_ref = ?"
@@ -93,12 +93,12 @@ _DELETE_INSTANCE = (
 
 def read(cursor: sqlite3.Cursor, ref: str, clock: Callable[[], datetime]) -> Snapshot:
     """All rows of one instance."""
-    found = cursor.execute(_READ_INSTANCE, (ref,)).fetchone()
+    found = cursor.execute(READ_INSTANCE, (ref,)).fetchone()
     instance = None if found is None else rows.read_instance(found)
     run = (ref, instance.run_number if instance else None)
     return Snapshot(
         instance=instance,
-        steps=tuple(map(rows.read_step, cursor.execute(_READ_STEPS, run).fetchall())),
+        steps=tuple(map(rows.read_step, cursor.execute(READ_STEPS, run).fetchall())),
         events=tuple(map(rows.read_event, cursor.execute(_READ_EVENTS, (ref,)).fetchall())),
         hooks=tuple(map(rows.read_hook, cursor.execute(_READ_HOOKS, (ref,)).fetchall())),
         now=clock(),

@@ -15,10 +15,10 @@
     │   └── SwallowedSuspensionError  workflow code caught the unwinding of a wait and returned
     ├── CommandError           the caller of a command
     │   ├── InstanceNotFoundError, InstanceExistsError, IllegalTransitionError, NoticePendingError,
-    │   ├── StepNotRetryableError,
+    │   ├── StepNotRetryableError, RunNotFoundError, CursorError,
     │   └── InstanceFailedError, InstanceTerminatedError, NotFinishedError, ContentionError, UnknownEventTypeError
     ├── StoreError             the adapter or what is below it
-    │   └── StoreUnavailableError, WriteFailedError, CorruptRecordError, SchemaVersionError
+    │   └── StoreUnavailableError, WriteFailedError, CorruptRecordError, SchemaVersionError, MissingCapabilityError
     └── CodecError             a payload: path, expected, found
 
     StepFailedError, EventTimeoutError            raised into workflow code
@@ -44,6 +44,7 @@ from wfcore.errors.base import WfcoreError
 from wfcore.errors.caller import (
     CommandError,
     ContentionError,
+    CursorError,
     IllegalTransitionError,
     InstanceExistsError,
     InstanceFailedError,
@@ -51,6 +52,7 @@ from wfcore.errors.caller import (
     InstanceTerminatedError,
     NotFinishedError,
     NoticePendingError,
+    RunNotFoundError,
     StepNotRetryableError,
     UnknownEventTypeError,
 )
@@ -64,6 +66,7 @@ from wfcore.errors.inside import (
 from wfcore.errors.store import (
     CodecError,
     CorruptRecordError,
+    MissingCapabilityError,
     SchemaVersionError,
     StoreError,
     StoreUnavailableError,
@@ -75,6 +78,7 @@ __all__ = [
     "CommandError",
     "ContentionError",
     "CorruptRecordError",
+    "CursorError",
     "EventTimeoutError",
     "ForeignAwaitError",
     "IllegalTransitionError",
@@ -82,11 +86,13 @@ __all__ = [
     "InstanceFailedError",
     "InstanceNotFoundError",
     "InstanceTerminatedError",
+    "MissingCapabilityError",
     "NonDeterminismError",
     "NonRetryableError",
     "NotFinishedError",
     "NoticePendingError",
     "RetryAfterError",
+    "RunNotFoundError",
     "SchemaVersionError",
     "StepBodyError",
     "StepFailedError",

@@ -29,6 +29,43 @@ class InstanceNotFoundError(CommandError, LookupError):
 
 
 @attrs.define(eq=False)
+class RunNotFoundError(CommandError, LookupError):
+    """The instance has no such run.
+
+    Attributes:
+        ref: the instance.
+        run_number: the run asked for.
+        last: number of its current run.
+    """
+
+    ref: str
+    run_number: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"instance {self.ref!r} has no run {self.run_number}; its runs are 1 to {self.last}"
+
+
+@attrs.define(eq=False)
+class CursorError(CommandError, ValueError):
+    """A list cannot go on at this cursor (rule M9).
+
+    Attributes:
+        cursor: what was given as one.
+        problem: what is wrong with it.
+    """
+
+    cursor: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"cursor {self.cursor!r} cannot be used: {self.problem}; pass the next_cursor of a page with the filters "
+            "of that page's query, or no cursor for the first page"
+        )
+
+
+@attrs.define(eq=False)
 class InstanceExistsError(CommandError):
     """An instance of that id exists already (rule M1).
 

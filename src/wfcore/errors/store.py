@@ -92,6 +92,27 @@ class SchemaVersionError(StoreError):
 
 
 @attrs.define(eq=False)
+class MissingCapabilityError(StoreError):
+    """The store lacks an optional capability that was asked for.
+
+    Attributes:
+        store: the store's class.
+        capability: the port that it does not implement.
+        wanted_by: what needs it.
+    """
+
+    store: str
+    capability: str
+    wanted_by: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wanted_by} needs a store that is a {self.capability}, and {self.store} is none; take one that is, "
+            f"or give it the methods of wfcore.{self.capability}"
+        )
+
+
+@attrs.define(eq=False)
 class CodecError(WfcoreError, ValueError):
     """A payload does not fit its type, or cannot be encoded.
 

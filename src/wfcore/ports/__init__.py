@@ -1,16 +1,22 @@
 """What an embedder brings: Protocols whose docstrings are the contract; no I/O of their own."""
 
+from wfcore.ports.catalog import AsyncCatalog, Catalog, History, InstanceQuery, Page
 from wfcore.ports.codec import Codec, checked, payload_limit
 from wfcore.ports.feed import AsyncHookFeed, DueQuery, HookFeed
 from wfcore.ports.store import AsyncStore, Listenable, Store
 
 __all__ = [
+    "AsyncCatalog",
     "AsyncHookFeed",
     "AsyncStore",
+    "Catalog",
     "Codec",
     "DueQuery",
+    "History",
     "HookFeed",
+    "InstanceQuery",
     "Listenable",
+    "Page",
     "Store",
     "checked",
     "payload_limit",

@@ -17,7 +17,7 @@ from wfcore.runner.handle import Handle
 from wfcore.runner.notices import OnTerminal, TerminalNotice
 from wfcore.runner.observe import Observer, TickReport
 from wfcore.runner.preview import Preview
-from wfcore.runner.requests import History
+from wfcore.runner.reading import AuditFinding
 from wfcore.runner.runtime import Runtime
 from wfcore.runner.tick import run_tick
 
@@ -26,11 +26,11 @@ __all__ = [
     "AsyncDispatcher",
     "AsyncHandle",
     "AsyncPreview",
+    "AuditFinding",
     "Client",
     "Dispatcher",
     "Flights",
     "Handle",
-    "History",
     "Observer",
     "OnTerminal",
     "Preview",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, final, overload
@@ -9,11 +10,12 @@ from typing import Any, TypeVar, final, overload
 from wfcore.codec import JSON
 from wfcore.model import TERMINAL, Instance, InstanceStatus
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import Codec, Store
+from wfcore.ports import Codec, InstanceQuery, Page, Store
 from wfcore.runner.arguments import check_client, check_statuses, check_store
 from wfcore.runner.commander import Commander
 from wfcore.runner.doors import BlockingDoors, at_once
 from wfcore.runner.handle import Handle
+from wfcore.runner.reading import EVERYTHING, AuditFinding, audit
 from wfcore.runner.requests import (
     Ensured,
     OnConflict,
@@ -113,7 +115,7 @@ class Client:
 
     def create_many(
         self, workflow: Workflow[P, R], instances: Iterable[tuple[str, P]], /, *, tags: Mapping[str, str] | None = None
-    ) -> list[Handle[R]]:
+    ) -> builtins.list[Handle[R]]:
         """Create many instances of one workflow, each in a transaction of its own; ids that exist are skipped.
 
         Args:
@@ -200,6 +202,39 @@ class Client:
             InstanceNotFoundError: there is no such instance.
         """
         return at_once(self._commander.instance(ref))
+
+    def list(self, query: InstanceQuery = EVERYTHING, /) -> Page[Instance]:
+        """One page of the instances that the query admits, newest first (rule M9).
+
+        Args:
+            query: filters, and how many a page holds; left out: all instances. ``query.after(page)`` is the query for
+                the next page.
+
+        Raises:
+            MissingCapabilityError: the store has no catalog.
+        """
+        return at_once(self._commander.doors.catalog("list()").list_instances(query))
+
+    def count_by_status(self, query: InstanceQuery = EVERYTHING, /) -> Mapping[InstanceStatus, int]:
+        """How many instances the query admits, for each status (rule M9); limit and cursor do not count.
+
+        Raises:
+            MissingCapabilityError: the store has no catalog.
+        """
+        return at_once(self._commander.doors.catalog("count_by_status()").count_by_status(query))
+
+    def audit(self, *, limit: int = 100) -> tuple[AuditFinding, ...]:
+        """The instances that would never go on by themselves: those that break rule O5 (rule R7).
+
+        None, unless a store has lost rows or somebody has changed them. It reads all of a store that holds many.
+
+        Args:
+            limit: how many it finds at most, in the order of their refs.
+
+        Raises:
+            MissingCapabilityError: the store has no catalog.
+        """
+        return at_once(audit(self._commander, limit))
 
     def apply(self, plan: Plan, /) -> Applied | Conflict:
         """Apply a plan that was looked at, such as ``handle.preview.terminate()``, exactly as it is.

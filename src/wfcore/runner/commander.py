@@ -12,7 +12,7 @@ from wfcore.evolve import holds
 from wfcore.model import Instance, Snapshot
 from wfcore.plan import AddEvent, Applied, Conflict, DeleteInstance, Plan
 from wfcore.ports import Codec
-from wfcore.runner.doors import Doors, Signal
+from wfcore.runner.doors import ReadingDoors, Signal
 from wfcore.runner.limits import tell_sizes
 from wfcore.runner.orders import Lost, Order
 from wfcore.runner.runtime import Runtime, patience
@@ -33,7 +33,7 @@ class Commander:
         poll_interval: how often a result is looked for where nobody tells of it: another process ends the instance.
     """
 
-    doors: Doors
+    doors: ReadingDoors
     codec: Codec
     poll_interval: timedelta
 

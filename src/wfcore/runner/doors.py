@@ -8,16 +8,28 @@ such a coroutine to its end in the calling thread, and there is no event loop. T
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, TypeVar, final
 
 import attrs
 
-from wfcore.model import FiredHook, Snapshot
+from wfcore.errors import MissingCapabilityError
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import AsyncStore, DueQuery, HookFeed, Listenable, Store
+from wfcore.ports import (
+    AsyncCatalog,
+    AsyncStore,
+    Catalog,
+    DueQuery,
+    History,
+    HookFeed,
+    InstanceQuery,
+    Listenable,
+    Page,
+    Store,
+)
 from wfcore.runner.runtime import Runtime
 
 T = TypeVar("T")
@@ -56,6 +68,13 @@ class Doors(AsyncStore, Protocol):
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """As :class:`Listenable`; a store that is not never calls."""
+
+
+class ReadingDoors(Doors, Protocol):
+    """Those of a client, which reads what no tick needs."""
+
+    def catalog(self, wanted_by: str) -> AsyncCatalog:
+        """The store's catalog. Raises ``MissingCapabilityError``, which says what wanted it, if it has none."""
 
 
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -122,6 +141,12 @@ class BlockingDoors:
         """As :class:`wfcore.ports.Listenable`."""
         return listen(self._store, callback)
 
+    def catalog(self, wanted_by: str) -> AsyncCatalog:
+        """As :meth:`ReadingDoors.catalog`."""
+        if not isinstance(self._store, Catalog):
+            raise MissingCapabilityError(type(self._store).__name__, "Catalog", wanted_by)
+        return BlockingCatalog(self._store)
+
 
 @final
 @attrs.frozen
@@ -137,6 +162,30 @@ class BlockingFeed:
     async def next_due_at(self, query: DueQuery) -> datetime | None:
         """As :meth:`wfcore.ports.HookFeed.next_due_at`."""
         return self._feed.next_due_at(query)
+
+
+@final
+@attrs.frozen
+class BlockingCatalog:
+    """A blocking catalog, as one that is awaited."""
+
+    _catalog: Catalog
+
+    async def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        """As :meth:`wfcore.ports.Catalog.list_instances`."""
+        return self._catalog.list_instances(query)
+
+    async def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        """As :meth:`wfcore.ports.Catalog.count_by_status`."""
+        return self._catalog.count_by_status(query)
+
+    async def history(self, ref: str, run_number: int | None = None) -> History:
+        """As :meth:`wfcore.ports.Catalog.history`."""
+        return self._catalog.history(ref, run_number)
+
+    async def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        """As :meth:`wfcore.ports.Catalog.suspects`."""
+        return self._catalog.suspects(limit, after)
 
 
 def listen(store: object, callback: Callable[[str], None]) -> Callable[[], None]:

@@ -9,10 +9,12 @@ import attrs
 
 from wfcore.explain import Explanation
 from wfcore.model import Instance, InstanceStatus
+from wfcore.ports import History
 from wfcore.runner.doors import at_once
 from wfcore.runner.orders import deleting, resuming, retrying
 from wfcore.runner.preview import Preview
-from wfcore.runner.requests import Address, History, explanation, history, result
+from wfcore.runner.reading import history
+from wfcore.runner.requests import Address, explanation, result
 from wfcore.workflow import EventType
 
 E = TypeVar("E")
@@ -56,13 +58,18 @@ class Reading(Address[R_co]):
         """
         return at_once(result(self._commander, self, timeout))
 
-    def history(self) -> History:
-        """What is recorded of the current run.
+    def history(self, *, run: int | None = None) -> History:
+        """What is recorded of a run, in order (rule M9).
+
+        Args:
+            run: number of the run, from 1; left out: the current one. Others need a store with a catalog.
 
         Raises:
             InstanceNotFoundError: there is no such instance.
+            RunNotFoundError: it has no such run.
+            MissingCapabilityError: it is a run before, and the store has no catalog.
         """
-        return at_once(history(self._commander, self.ref))
+        return at_once(history(self._commander, self.ref, run))
 
     def explain(self) -> Explanation:
         """What the instance is waiting for, until when, and what would wake it (rule M10). ``print`` it.

@@ -6,8 +6,6 @@ from collections.abc import Container, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-import attrs
-
 from wfcore.errors import (
     InstanceExistsError,
     InstanceFailedError,
@@ -19,7 +17,7 @@ from wfcore.errors import (
 from wfcore.explain import Explanation, explain
 from wfcore.failure import Failure
 from wfcore.keys import build_ref
-from wfcore.model import TERMINAL, Event, Instance, InstanceStatus, StepRecord
+from wfcore.model import TERMINAL, InstanceStatus
 from wfcore.outcome import BareKeysAdopted, Created, Restarted
 from wfcore.runner.arguments import check_durations
 from wfcore.runner.commander import Commander
@@ -39,21 +37,6 @@ R_co = TypeVar("R_co", covariant=True)
 OnConflict: TypeAlias = Literal["raise", "return_existing"]
 Ensured: TypeAlias = Literal["created", "restarted", "unchanged"]
 """What became of an instance that was to be restarted or created."""
-
-
-@attrs.frozen(kw_only=True)
-class History:
-    """What is recorded of one run.
-
-    Attributes:
-        instance: the instance.
-        steps: its records: those that have settled in the order in which they did, then those that wait.
-        events: those that nobody has taken yet, in the order of arrival.
-    """
-
-    instance: Instance
-    steps: tuple[StepRecord, ...]
-    events: tuple[Event, ...]
 
 
 class Address(Generic[R_co]):
@@ -185,12 +168,3 @@ async def result(commander: Commander, address: Address[R_co], within: timedelta
             raise InstanceTerminatedError(address.ref)
         case _:
             raise NotFinishedError(address.ref, instance.status, within)
-
-
-async def history(commander: Commander, ref: str) -> History:
-    """What is recorded of the current run."""
-    snapshot = await commander.doors.retrieve(ref)
-    if snapshot.instance is None:
-        raise InstanceNotFoundError(ref)
-    steps = sorted(snapshot.steps, key=lambda step: (step.sequence is None, step.sequence or 0, step.created_at))
-    return History(instance=snapshot.instance, steps=tuple(steps), events=snapshot.events)

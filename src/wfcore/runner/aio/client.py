@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, final, overload
@@ -9,11 +10,12 @@ from typing import Any, TypeVar, final, overload
 from wfcore.codec import JSON
 from wfcore.model import TERMINAL, Instance, InstanceStatus
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import AsyncStore, Codec
+from wfcore.ports import AsyncStore, Codec, InstanceQuery, Page
 from wfcore.runner.aio.doors import AsyncDoors
 from wfcore.runner.aio.handle import AsyncHandle
 from wfcore.runner.arguments import check_client, check_statuses, check_store
 from wfcore.runner.commander import Commander
+from wfcore.runner.reading import EVERYTHING, AuditFinding, audit
 from wfcore.runner.requests import (
     Ensured,
     OnConflict,
@@ -101,7 +103,7 @@ class AsyncClient:
 
     async def create_many(
         self, workflow: Workflow[P, R], instances: Iterable[tuple[str, P]], /, *, tags: Mapping[str, str] | None = None
-    ) -> list[AsyncHandle[R]]:
+    ) -> builtins.list[AsyncHandle[R]]:
         """Create many instances of one workflow, one after the other; as :meth:`wfcore.Client.create_many`."""
         made = ((self.handle(workflow, instance_id), params) for instance_id, params in instances)
         return await create_many(self._commander, made, tags=tags)
@@ -155,6 +157,18 @@ class AsyncClient:
     async def get(self, ref: str) -> Instance:
         """The row of an instance by its ref (``workflow#id``); raises as :meth:`wfcore.Client.get`."""
         return await self._commander.instance(ref)
+
+    async def list(self, query: InstanceQuery = EVERYTHING, /) -> Page[Instance]:
+        """One page of the instances that the query admits, newest first; as :meth:`wfcore.Client.list`."""
+        return await self._commander.doors.catalog("list()").list_instances(query)
+
+    async def count_by_status(self, query: InstanceQuery = EVERYTHING, /) -> Mapping[InstanceStatus, int]:
+        """How many instances the query admits, for each status; as :meth:`wfcore.Client.count_by_status`."""
+        return await self._commander.doors.catalog("count_by_status()").count_by_status(query)
+
+    async def audit(self, *, limit: int = 100) -> tuple[AuditFinding, ...]:
+        """The instances that would never go on by themselves; as :meth:`wfcore.Client.audit`."""
+        return await audit(self._commander, limit)
 
     async def apply(self, plan: Plan, /) -> Applied | Conflict:
         """Apply a plan that was looked at, exactly as it is; as :meth:`wfcore.Client.apply`."""

@@ -7,9 +7,10 @@ from typing import final
 
 import attrs
 
+from wfcore.errors import MissingCapabilityError
 from wfcore.model import Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import AsyncStore
+from wfcore.ports import AsyncCatalog, AsyncStore
 from wfcore.runner.aio.waiting import LoopSignal, finished
 from wfcore.runner.doors import Signal, listen
 from wfcore.runner.runtime import Runtime
@@ -42,3 +43,9 @@ class AsyncDoors:
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """As :class:`wfcore.ports.Listenable`."""
         return listen(self._store, callback)
+
+    def catalog(self, wanted_by: str) -> AsyncCatalog:
+        """As :meth:`ReadingDoors.catalog`."""
+        if not isinstance(self._store, AsyncCatalog):
+            raise MissingCapabilityError(type(self._store).__name__, "AsyncCatalog", wanted_by)
+        return self._store

@@ -9,9 +9,11 @@ import attrs
 
 from wfcore.explain import Explanation
 from wfcore.model import Instance, InstanceStatus
+from wfcore.ports import History
 from wfcore.runner.aio.preview import AsyncPreview
 from wfcore.runner.orders import deleting, resuming, retrying
-from wfcore.runner.requests import Address, History, explanation, history, result
+from wfcore.runner.reading import history
+from wfcore.runner.requests import Address, explanation, result
 from wfcore.workflow import EventType
 
 E = TypeVar("E")
@@ -40,9 +42,9 @@ class AsyncReading(Address[R_co]):
         """
         return await result(self._commander, self, timeout)
 
-    async def history(self) -> History:
-        """What is recorded of the current run; raises as :meth:`wfcore.Handle.history`."""
-        return await history(self._commander, self.ref)
+    async def history(self, *, run: int | None = None) -> History:
+        """What is recorded of a run, in order (rule M9); raises as :meth:`wfcore.Handle.history`."""
+        return await history(self._commander, self.ref, run)
 
     async def explain(self) -> Explanation:
         """What the instance is waiting for, as data and as text (rule M10); as :meth:`wfcore.Handle.explain`."""

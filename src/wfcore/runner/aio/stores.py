@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
-from wfcore.model import FiredHook, Snapshot
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import AsyncHookFeed, AsyncStore, DueQuery, HookFeed, Store
+from wfcore.ports import (
+    AsyncCatalog,
+    AsyncHookFeed,
+    AsyncStore,
+    Catalog,
+    DueQuery,
+    History,
+    HookFeed,
+    InstanceQuery,
+    Page,
+    Store,
+)
 from wfcore.runner.aio.waiting import finished
 from wfcore.runner.doors import listen
 
-A = TypeVar("A")
+A = ParamSpec("A")
 T = TypeVar("T")
 
 
@@ -21,8 +32,10 @@ T = TypeVar("T")
 def to_async(port: Store, /) -> AsyncStore: ...
 @overload
 def to_async(port: HookFeed, /) -> AsyncHookFeed: ...
+@overload
+def to_async(port: Catalog, /) -> AsyncCatalog: ...
 def to_async(port: Any, /) -> Any:
-    """Adapt a blocking store, or feed, to asyncio: each call runs in a thread of the event loop's executor.
+    """Adapt a blocking store, feed or catalog to asyncio: each call runs in a thread of the event loop's executor.
 
     A call that has begun is awaited to its end, also by a task that is cancelled: nobody is left with an ``apply`` of
     which it is not known whether it happened (rule M12).
@@ -32,19 +45,14 @@ def to_async(port: Any, /) -> Any:
             a connection of one thread (``within``) may not.
 
     Returns:
-        An ``AsyncStore`` if it is a store; an ``AsyncHookFeed`` if it is a feed; both if it is both. It is
-        ``Listenable``, and tells what the store tells.
+        An ``AsyncStore`` if it is a store, an ``AsyncHookFeed`` if it is a feed, an ``AsyncCatalog`` if it is a
+        catalog; all of them if it is all of them. A store is ``Listenable``, and tells what it tells.
     """
     is_store = hasattr(port, "retrieve") and hasattr(port, "apply")
-    match is_store, isinstance(port, HookFeed):
-        case True, True:
-            return _StoreAndFeed(port)
-        case True, False:
-            return _Store(port)
-        case False, True:
-            return _Feed(port)
-        case _:
-            raise TypeError(f"{port!r} is no store and no feed: it has no retrieve() and apply(), no due()")
+    is_one = {_Store: is_store, _Feed: isinstance(port, HookFeed), _Catalog: isinstance(port, Catalog)}
+    if not any(is_one.values()):
+        raise TypeError(f"{port!r} is no store, feed or catalog: it has no retrieve() and apply(), no due()")
+    return type("_Adapted", tuple(part for part, fits in is_one.items() if fits), {})(port)
 
 
 class _Threads:
@@ -54,8 +62,8 @@ class _Threads:
     def __repr__(self) -> str:
         return f"to_async({self._port!r})"
 
-    async def _call(self, method: Callable[[A], T], argument: A) -> T:
-        return await finished(asyncio.to_thread(method, argument))
+    async def _call(self, method: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
+        return await finished(asyncio.to_thread(method, *args, **kwargs))
 
 
 class _Store(_Threads):
@@ -77,5 +85,15 @@ class _Feed(_Threads):
         return await self._call(self._port.next_due_at, query)
 
 
-class _StoreAndFeed(_Store, _Feed):
-    pass
+class _Catalog(_Threads):
+    async def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        return await self._call(self._port.list_instances, query)
+
+    async def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        return await self._call(self._port.count_by_status, query)
+
+    async def history(self, ref: str, run_number: int | None = None) -> History:
+        return await self._call(self._port.history, ref, run_number)
+
+    async def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        return await self._call(self._port.suspects, limit, after)
