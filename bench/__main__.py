@@ -1,8 +1,8 @@
-"""``python -m bench``: tables of ratios, each between two things that were measured in turns within one run."""
+"""``python -m bench``: ratios, each between two things that were measured in turns within one run; and medians."""
 
 import argparse
 
-from bench import breakdown, colours, replay, ticks
+from bench import breakdown, catalog, colours, replay, ticks
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     print(replay.measure(quick=arguments.quick))
     print(ticks.measure(quick=arguments.quick))
     print(colours.measure(quick=arguments.quick))
+    print(catalog.measure(quick=arguments.quick))
 
 
 if __name__ == "__main__":

@@ -17,3 +17,5 @@ def test_the_quick_benchmark_prints_its_tables() -> None:
     assert 2 == len(rows)
     rows = [line for line in done.stdout.splitlines() if line.startswith(("asyncio, ", "blocking "))]
     assert 4 == len(rows)
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("page of 100, ", "counts, ", "history of "))]
+    assert 24 == len(rows)
