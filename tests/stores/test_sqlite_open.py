@@ -174,21 +174,23 @@ def test_lists_and_counts_walk_an_index(sqlite_store: SqliteStore, connection: s
     from wfadapters.sqlite import catalog
 
     tag = ('["region"]', '["eu"]')
-    lanes = "status=? AND created_at>? AND (created_at,ref)<(?,?)"
     used = {
-        (): f"wfcore_instances_by_status ({lanes})",
-        ("workflow_names",): f"wfcore_instances_by_workflow (workflow_name=? AND {lanes})",
-        ("tags",): f"PRIMARY KEY (name=? AND value=? AND {lanes})",
-        ("tags", "workflow_names"): f"PRIMARY KEY (name=? AND value=? AND {lanes})",
+        (): "wfcore_instances_by_status (status=? AND",
+        ("workflow_names",): "wfcore_instances_by_workflow (workflow_name=? AND status=? AND",
+        ("tags",): "PRIMARY KEY (name=? AND value=? AND status=? AND",
+        ("tags", "workflow_names"): "PRIMARY KEY (name=? AND value=? AND status=? AND",
     }
     filters: dict[str, Any] = {"workflow_names": ["a", "b"], "tags": {"region": "eu"}}
-    for given, index in used.items():
-        query = InstanceQuery(**{name: filters[name] for name in given})
+    for (given, index), later in product(used.items(), (False, True)):
+        query = InstanceQuery(limit=1, **{name: filters[name] for name in given})
+        if later:
+            query = query.after(query.page([instance(), instance(OTHER)])) or query
+        walked = "created_at>? AND (created_at,ref)<(?,?))" if later else "created_at>? AND created_at<?)"
         for _status, source, arguments in catalog.lanes(query, [tag] if query.tags else []):
             for statement in (catalog.listing(source), catalog.counting(source)):
                 steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", arguments).fetchall()
                 text = " ".join(step[3] for step in steps)
-                assert index in text
+                assert f"{index} {walked}" in text
                 assert "TEMP B-TREE" not in text
                 assert "SCAN" not in text.replace("SCAN json_each", "")
 

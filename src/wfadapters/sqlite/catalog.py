@@ -32,17 +32,19 @@ _Tag: TypeAlias = tuple[str, str]
 
 _FIRST = -(2**63)
 _LAST = 2**63 - 1
-_WITHIN = "status = ? AND {0}.created_at >= ? AND ({0}.created_at, {0}.ref) < (?, ?)"
-_BY_STATUS = f"wfcore_instances AS i WHERE i.{_WITHIN.format('i')}"
-_BY_WORKFLOW = f"wfcore_instances AS i WHERE i.workflow_name = ? AND i.{_WITHIN.format('i')}"
 _TAG = f"json_extract({text_of('?')}, '$[0]')"
-_BY_TAG = f"wfcore_tags AS t WHERE t.name = {_TAG} AND t.value = {_TAG} AND t.{_WITHIN.format('t')}"
-_OF_WORKFLOWS = " AND substr(t.ref, 1, instr(t.ref, '#') - 1) IN (SELECT value FROM json_each(?))"
-_SAME = "o.status = t.status AND o.created_at = t.created_at AND o.ref = t.ref"
+# The table that is walked is w.
+_BY_STATUS = "wfcore_instances AS w WHERE w.status = ?"
+_BY_WORKFLOW = "wfcore_instances AS w WHERE w.workflow_name = ? AND w.status = ?"
+_BY_TAG = f"wfcore_tags AS w WHERE w.name = {_TAG} AND w.value = {_TAG} AND w.status = ?"
+_SINCE_AND_BEFORE = " AND w.created_at >= ? AND w.created_at < ?"
+_SINCE_AND_AFTER = " AND w.created_at >= ? AND (w.created_at, w.ref) < (?, ?)"
+_OF_WORKFLOWS = " AND substr(w.ref, 1, instr(w.ref, '#') - 1) IN (SELECT value FROM json_each(?))"
 _HAS_TAG = f"wfcore_tags AS o WHERE o.name = {_TAG} AND o.value = {_TAG}"
+_SAME = "o.status = w.status AND o.created_at = w.created_at AND o.ref = w.ref"
 _TAGGED = f" AND EXISTS (SELECT 1 FROM {_HAS_TAG} AND {_SAME})"  # noqa: S608 # names of our own
 _MANY = f"SELECT count(*) FROM (SELECT 1 FROM {_HAS_TAG} LIMIT 1000)"  # noqa: S608 # as above
-_JOINED = "wfcore_tags AS t CROSS JOIN wfcore_instances AS i ON i.ref = t.ref WHERE"
+_JOINED = "wfcore_tags AS w CROSS JOIN wfcore_instances AS i ON i.ref = w.ref WHERE"
 _COLUMNS = ", ".join(f"i.{column}" for column in rows.INSTANCES.columns)
 
 READ_EVENTS = select(
@@ -73,9 +75,9 @@ def count_by_status(cursor: sqlite3.Cursor, query: InstanceQuery) -> Mapping[Ins
 
 def listing(source: str) -> str:
     """The statement that walks a lane from its newest instance to its oldest."""
-    table = "t" if source.startswith("wfcore_tags") else "i"
-    joined = source.replace("wfcore_tags AS t WHERE", _JOINED, 1)
-    return f"SELECT {_COLUMNS} FROM {joined} ORDER BY {table}.created_at DESC, {table}.ref DESC"  # noqa: S608 # as above
+    joined = source.replace("wfcore_tags AS w WHERE", _JOINED)
+    columns = _COLUMNS if joined != source else _COLUMNS.replace("i.", "w.")
+    return f"SELECT {columns} FROM {joined} ORDER BY w.created_at DESC, w.ref DESC"  # noqa: S608 # as above
 
 
 def counting(source: str) -> str:
@@ -92,26 +94,32 @@ def _tags(cursor: sqlite3.Cursor, query: InstanceQuery) -> list[_Tag]:
 def lanes(query: InstanceQuery, tags: Sequence[_Tag], *, after: bool = True) -> Iterator[_Lane]:
     """The lanes of a query; from its cursor on, or, without ``after``, as a whole."""
     since = _FIRST if query.created_since is None else instant_column(query.created_since)
-    until = (_LAST if query.created_before is None else instant_column(query.created_before)), ""
+    before = _LAST if query.created_before is None else instant_column(query.created_before)
     position = query.position() if after else None
-    if position is not None:
-        until = min(until, (instant_column(position[0]), position[1]))
+    bounds: tuple[Any, ...]
+    if position is None:
+        within, bounds = _SINCE_AND_BEFORE, (since, before)
+    else:
+        within, bounds = _SINCE_AND_AFTER, (since, *min((before, ""), (instant_column(position[0]), position[1])))
     names = None if query.workflow_names is None else sorted(query.workflow_names)
     for status in STATUSES if query.statuses is None else sorted(query.statuses):
-        bounds = (status, since, *until)
         if tags:
-            yield status, *_tagged(tags, bounds, names)
+            yield _tagged(status, tags, names, within, bounds)
         elif names is None:
-            yield status, _BY_STATUS, bounds
+            yield status, _BY_STATUS + within, (status, *bounds)
         else:
-            yield from ((status, _BY_WORKFLOW, (name, *bounds)) for name in names)
+            yield from ((status, _BY_WORKFLOW + within, (name, status, *bounds)) for name in names)
 
 
-def _tagged(tags: Sequence[_Tag], bounds: tuple[Any, ...], names: list[str] | None) -> tuple[str, tuple[Any, ...]]:
+def _tagged(
+    status: InstanceStatus, tags: Sequence[_Tag], names: list[str] | None, within: str, bounds: tuple[Any, ...]
+) -> _Lane:
     first, *others = tags
-    source = _BY_TAG + _TAGGED * len(others)
-    arguments = (*first, *bounds, *(text for tag in others for text in tag))
-    return (source, arguments) if names is None else (source + _OF_WORKFLOWS, (*arguments, json.dumps(names)))
+    source = _BY_TAG + within + _TAGGED * len(others)
+    arguments = (*first, status, *bounds, *(text for tag in others for text in tag))
+    if names is None:
+        return status, source, arguments
+    return status, source + _OF_WORKFLOWS, (*arguments, json.dumps(names))
 
 
 # ---- one instance
