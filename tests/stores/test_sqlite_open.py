@@ -195,6 +195,17 @@ def test_lists_and_counts_walk_an_index(sqlite_store: SqliteStore, connection: s
                 assert "SCAN" not in text.replace("SCAN json_each", "")
 
 
+def test_a_tick_that_leaves_the_status_writes_no_index_of_the_catalog(
+    sqlite_store: SqliteStore, connection: sqlite3.Connection
+) -> None:
+    """Nor does it ask for tags; most ticks and checkpoints leave it."""
+    from wfadapters.sqlite import transaction
+
+    program = connection.execute(f"EXPLAIN {transaction._TOUCH_INSTANCE}", rows.instance_row(instance())).fetchall()
+    codes = [step[1] for step in program]
+    assert ("Program" in codes, codes.count("IdxInsert")) == (False, 1)  # one: the table itself
+
+
 def test_other_tags_are_looked_up(connection: sqlite3.Connection, sqlite_store: SqliteStore) -> None:
     from wfadapters.sqlite import catalog
 

@@ -43,15 +43,16 @@ def statements(types: str) -> Iterator[str]:
     key = ", ".join(_COLUMNS)
     columns = ", ".join(f"{name} {'integer' if name == 'created_at' else 'text'} NOT NULL" for name in _COLUMNS)
     yield f"CREATE TABLE wfcore_tags ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID{types}"
-    moved = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in ("tags", "status", "created_at", "ref"))
+    copied = ("tags", "status", "created_at", "ref")
+    moved = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in copied)
     tagged = "NEW.tags IS NOT '{}' OR OLD.tags IS NOT '{}'"
     for event, condition, actions in (
         ("INSERT", "NEW.tags IS NOT '{}'", (_added("NEW"),)),
-        ("UPDATE", f"({tagged}) AND ({moved})", (_deleted("OLD"), _added("NEW"))),
+        (f"UPDATE OF {', '.join(copied)}", f"({tagged}) AND ({moved})", (_deleted("OLD"), _added("NEW"))),
         ("DELETE", "OLD.tags IS NOT '{}'", (_deleted("OLD"),)),
     ):
         body = "".join(f"{each}; " for each in actions)
         yield (
-            f"CREATE TRIGGER wfcore_tags_{event.lower()} AFTER {event} ON wfcore_instances "
+            f"CREATE TRIGGER wfcore_tags_{event.split()[0].lower()} AFTER {event} ON wfcore_instances "
             f"WHEN {condition} BEGIN {body}END"
         )

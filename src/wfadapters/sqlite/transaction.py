@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, assert_never
 
@@ -62,6 +62,12 @@ def _update(table: Table) -> str:
     return _insert(table, f"({', '.join(table.key)}) DO UPDATE SET {changes}")
 
 
+def _touch(table: Table, kept: Collection[str]) -> str:
+    places = {column: f"{column} = ?{place}" for place, column in enumerate(table.columns, start=1)}
+    changes = ", ".join(place for column, place in places.items() if column not in kept)
+    return f"UPDATE {table.name} SET {changes} WHERE {' AND '.join(places[column] for column in kept)}"  # noqa: S608
+
+
 def _append(table: Table) -> str:
     values = ", ".join("?" for _ in table.columns)
     condition = "EXISTS (SELECT 1 FROM wfcore_instances WHERE ref = ?) ON CONFLICT DO NOTHING"
@@ -75,6 +81,8 @@ _READ_HOOKS = select(rows.HOOKS, "instance_ref = ?")
 _READ_HOOK_IDS = "SELECT id FROM wfcore_hooks WHERE instance_ref = ?"
 _READ_VERSION = "SELECT version, execution_id FROM wfcore_instances WHERE ref = ?"
 _PUT_INSTANCE = _update(rows.INSTANCES)
+# SQLite writes every index that has one of the columns which a statement sets, whether or not the value is another.
+_TOUCH_INSTANCE = _touch(rows.INSTANCES, ("ref", "workflow_name", "status", "tags", "created_at"))
 _PUT_STEP = _update(rows.STEPS)
 _PUT_EVENT = _update(rows.EVENTS)
 _PUT_HOOK = _update(rows.HOOKS)
@@ -138,7 +146,9 @@ def _holds(precondition: Precondition, version: int | None, execution_id: str | 
 def _put(cursor: sqlite3.Cursor, mutation: RowMutation) -> None:
     match mutation:
         case PutInstance(instance):
-            cursor.execute(_PUT_INSTANCE, rows.instance_row(instance))
+            row = rows.instance_row(instance)
+            if cursor.execute(_TOUCH_INSTANCE, row).rowcount == 0:
+                cursor.execute(_PUT_INSTANCE, row)
         case PutStep(step):
             cursor.execute(_PUT_STEP, rows.step_row(step))
         case PutHook(hook):
