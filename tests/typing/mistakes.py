@@ -12,6 +12,7 @@ from wfcore import (
     Client,
     EventType,
     Handle,
+    InstanceQuery,
     Received,
     Registry,
     Retry,
@@ -261,3 +262,13 @@ def check_ticks() -> None:
     given(nightly).when().then(put_step("charge", status="done"))  # E
     given(nightly).when().then(put_step("charge", stauts="completed"))  # E
     given(nightly).performing({"charge": 1})  # E
+
+
+def looks(client: Client) -> None:
+    InstanceQuery(statuses="done")  # E
+    InstanceQuery(statuses=["errored", "done"])  # E
+    InstanceQuery(tags={"team": 1})  # E
+    InstanceQuery(limit="10")  # E
+    InstanceQuery(created_since="2026-01-01")  # E
+    client.list(status="errored")  # E
+    client.count_by_status(limit=1)  # E

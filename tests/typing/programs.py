@@ -1,5 +1,6 @@
 """Programs as users write them: both type checkers accept every line, and infer what replay gives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -10,11 +11,14 @@ import attrs
 
 from wfcore import (
     Applied,
+    AsyncCatalog,
     AsyncClient,
     AsyncHandle,
+    AsyncHookFeed,
     AsyncStep,
     AsyncStore,
     Attempt,
+    Catalog,
     Client,
     Conflict,
     EventTimeoutError,
@@ -22,9 +26,14 @@ from wfcore import (
     Explanation,
     Failure,
     Handle,
+    History,
+    HookFeed,
+    Instance,
+    InstanceQuery,
     InstanceStatus,
     NonRetryableError,
     Plan,
+    Page,
     Raised,
     Received,
     Registry,
@@ -478,3 +487,33 @@ def check_ticks(checkout: Workflow[Order, Receipt], nightly: Workflow[None, int]
     given(nightly).when(
         lambda snapshot, new_id: plan_terminate(snapshot, "nightly#1", notify=False, execution_id=new_id)
     )
+
+
+# -- lists
+
+
+def look(client: Client, since: datetime) -> None:
+    query: InstanceQuery | None = InstanceQuery(
+        statuses="errored", workflow_names=["a", "b"], created_since=since, limit=5
+    )
+    while query is not None:
+        page = client.list(query)
+        assert_type(page, Page[Instance])
+        assert_type(page.next_cursor, str | None)
+        query = query.after(page)
+    failed = InstanceQuery(statuses=["errored", "terminated"], workflow_names="a", tags={"team": "red"})
+    assert_type(client.list().items, tuple[Instance, ...])
+    assert_type(client.count_by_status(failed)["errored"], int)
+    assert_type(client.audit()[0].problem, str)
+    assert_type(failed.statuses, frozenset[InstanceStatus] | None)
+
+
+async def look_under_asyncio(client: AsyncClient, handle: AsyncHandle[int]) -> None:
+    assert_type(await client.list(InstanceQuery(cursor=None)), Page[Instance])
+    assert_type(await client.count_by_status(), Mapping[InstanceStatus, int])
+    assert_type(await handle.history(run=1), History)
+
+
+def adapt(feed: HookFeed, catalog: Catalog) -> None:
+    assert_type(to_async(feed), AsyncHookFeed)
+    assert_type(to_async(catalog), AsyncCatalog)
