@@ -2,6 +2,7 @@
 
 import pickle
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from wfadapters import rows
 from wfadapters.sqlite import SqliteStore, schema
 from wfcore.errors import CorruptRecordError
 from wfcore.plan import AddEvent, PutEvent, PutHook, PutStep
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, InstanceQuery
 
 FAILURE = '{"type": "a.B", "message": "", "details": null, "bases": [], "traceback": ""}'
 TOO_LATE = 253_402_300_800_000_000  # the year 10000, in microseconds
@@ -100,6 +101,22 @@ def test_a_corrupt_hook_is_named_by_the_feed(
         with pytest.raises(CorruptRecordError, match=problem.replace("[", r"\[")) as caught:
             ask(DueQuery())
         assert caught.value.ref == REF
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("instances", "params"), ("steps", "kind"), ("events", "actor"), ("instances", "tags")]
+)
+def test_a_corrupt_row_is_named_by_the_catalog(lax_store: SqliteStore, path: Path, table: str, column: str) -> None:
+    """M9. An event that was taken is read too."""
+    lax_store.apply(tick(2, PutEvent(event(consumed_by="do:charge", consumed_run=1))))
+    damage(path, table, column, b"{}")
+    asked: list[Callable[[], object]] = [lambda: lax_store.history(REF)]
+    if table == "instances":
+        asked.append(lambda: lax_store.list_instances(InstanceQuery()))
+    for ask in asked:
+        with pytest.raises(CorruptRecordError) as caught:
+            ask()
+        assert (caught.value.table, caught.value.ref) == (f"wfcore_{table}", REF)
 
 
 def test_the_rest_goes_on_without_the_instance_whose_hook_is_corrupt(lax_store: SqliteStore, path: Path) -> None:

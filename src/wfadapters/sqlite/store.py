@@ -50,7 +50,8 @@ class SqliteStore:
     """Keeps everything in one SQLite file: a Store, a HookFeed, a Catalog, and Listenable.
 
     Threads and processes may share the file. A store may be used by any thread of the process that opened it; a
-    forked child opens its own. It makes its tables, all named ``wfcore_*``, in a new file or beside yours.
+    forked child opens its own. It makes its tables, all named ``wfcore_*``, in a new file or beside yours; those of an
+    older version are brought up to date, and that version does not open the file any more.
 
     Args:
         path: the file; it is created if there is none, its directory is not.
