@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= laws
+LAWS ?= tests/properties
 # make test ARGS="tests/test_keys.py -k round_trip"
 ARGS ?=
 
@@ -16,7 +17,7 @@ MUTMUT := $(VENV)/mutmut
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
-.PHONY: demo test check lint types coverage format bench crash storms laws mutants mutmut survivors kit sizes clean
+.PHONY: environments demo test check lint types coverage format bench crash storms laws mutants mutmut survivors kit sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
 	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
@@ -57,7 +58,7 @@ kit: $(TEST)/.stamp  ## the wheel, pytest and the pages about testing, in an emp
 	$(TEST)/bin/python -m tests.packaging $(ARGS)
 
 laws: $(TEST)/.stamp  ## 50,000 examples of every law; PROFILE=ci: 1,000
-	WFCORE_HYPOTHESIS_PROFILE=$(PROFILE) $(TEST)/bin/python -m pytest tests/properties -o faulthandler_timeout=0 $(ARGS)
+	WFCORE_HYPOTHESIS_PROFILE=$(PROFILE) $(TEST)/bin/python -m pytest $(LAWS) -o faulthandler_timeout=0 $(ARGS)
 
 mutants: $(TEST)/.stamp  ## a patch that breaks each rule, and the test that fails; ARGS="G4 S"
 	$(TEST)/bin/python -m tests.mutants $(ARGS)
@@ -71,6 +72,8 @@ survivors: $(MUTMUT)/.stamp  ## does each listed survivor still exist? Nothing i
 
 sizes:  ## operations per port, lines of code per adapter
 	$(PYTHON) tools/sizes.py
+
+environments: $(TEST)/.stamp $(CHECK)/.stamp $(DEMO)/.stamp $(MUTMUT)/.stamp  ## all that the other targets need
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist mutants
