@@ -1,0 +1,20 @@
+"""Exploring: every interleaving of a workflow at the boundaries of retrieve, body and apply, exhausted."""
+
+from wfcore.testing.exploring.engine import Engine
+from wfcore.testing.exploring.exploration import Counterexample, Exploration, Played, Result
+from wfcore.testing.exploring.explore import explore
+from wfcore.testing.exploring.options import Outcome, PerAttempt, per_attempt
+from wfcore.testing.exploring.view import World
+
+__all__ = [
+    "Counterexample",
+    "Engine",
+    "Exploration",
+    "Outcome",
+    "PerAttempt",
+    "Played",
+    "Result",
+    "World",
+    "explore",
+    "per_attempt",
+]

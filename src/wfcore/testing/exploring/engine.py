@@ -1,0 +1,40 @@
+"""What is explored: a planner and the meaning of its plans, replaceable by those of somebody else. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from wfcore.evolve import World, evolve
+from wfcore.plan import Conflict, Plan
+from wfcore.planner import plan_tick
+
+AfterConflict: TypeAlias = Callable[[World, Plan], World]
+
+
+def unchanged(world: World, plan: Plan) -> World:  # noqa: ARG001 - what replaces it may look at the plan
+    """What a runner does to the rows after a conflict: nothing."""
+    return world
+
+
+@attrs.frozen(kw_only=True)
+class Engine:
+    """A planner, a store and a runner's manners, for people who write their own. The defaults are wfcore's.
+
+    Attributes:
+        plan_tick: called as :func:`wfcore.plan_tick` is, with ``commit``. A checkpoint is answered with ``Stop``, and
+            planning goes on by a new call from the rows that the plan leaves: with the same ``mine`` as a runner has.
+        evolve: what a store does with a plan: the rows after it, or a ``Conflict``.
+        after_conflict: what a runner does to the rows when a plan of it was lost.
+    """
+
+    plan_tick: Callable[..., Plan] = plan_tick
+    evolve: Callable[[World, Plan], World | Conflict] = evolve
+    after_conflict: AfterConflict = unchanged
+
+    @property
+    def is_altered_by_conflicts(self) -> bool:
+        """Whether a lost plan changes anything."""
+        return self.after_conflict is not unchanged

@@ -1,0 +1,154 @@
+"""``explore``: every interleaving of a workflow, exhausted. Calls workflow code, no bodies; no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from wfcore.codec import JSON
+from wfcore.keys import build_ref
+from wfcore.plan import Conflict
+from wfcore.ports import Codec
+from wfcore.testing.exploring.checks import BODIES, Broken
+from wfcore.testing.exploring.engine import Engine
+from wfcore.testing.exploring.exploration import Counterexample, Exploration, Result
+from wfcore.testing.exploring.moves import Moves
+from wfcore.testing.exploring.options import Bodies, Options
+from wfcore.testing.exploring.outside import COMMANDS, Outside, SentEvent
+from wfcore.testing.exploring.planning import Planning
+from wfcore.testing.exploring.retold import Retold
+from wfcore.testing.exploring.search import Flaw, Invariant, Judge, Search
+from wfcore.testing.exploring.space import Space
+from wfcore.testing.exploring.state import IDLE, State
+from wfcore.testing.exploring.tables import RowsTable
+from wfcore.testing.exploring.view import RunsWantedError
+from wfcore.workflow import Registry, Workflow
+
+P = TypeVar("P")
+R = TypeVar("R")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""The time at which every exploration begins."""
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """How much may happen; see :func:`explore`."""
+
+    dispatchers: int = 2
+    crashes: int = 1
+    duplicates: int = 1
+    early_hooks: int = 0
+
+
+def explore(  # noqa: PLR0913 - what may happen, each by keyword
+    workflow: Workflow[P, R],
+    params: P = None,  # type: ignore[assignment] # of a workflow without
+    *,
+    bodies: Bodies,
+    events: Sequence[SentEvent] = (),
+    commands: Sequence[str] = (),
+    dispatchers: int = 2,
+    crashes: int = 1,
+    duplicates: int = 1,
+    early_hooks: int = 0,
+    max_states: int = 1_000_000,
+    invariant: Invariant | None = None,
+    confluent: bool = True,
+    workflows: Sequence[Workflow[Any, Any]] = (),
+    schedule: Sequence[str] | None = None,
+    id: str = "1",
+    codec: Codec = JSON,
+    engine: Engine = Engine(),  # noqa: B008 - it is frozen
+) -> Exploration:
+    """Try every interleaving.
+    """
+    given = _Given(workflow, params, bodies, tuple(events), tuple(commands), tuple(workflows), id, codec, engine)
+    bounds = Bounds(dispatchers=dispatchers, crashes=crashes, duplicates=duplicates, early_hooks=early_hooks)
+    try:
+        return _Explorer(given, bounds, invariant, counting=False).explored(max_states, confluent, schedule)
+    except RunsWantedError:
+        return _Explorer(given, bounds, invariant, counting=True).explored(max_states, confluent, schedule)
+
+
+@attrs.frozen
+class _Given:
+    workflow: Workflow[Any, Any]
+    params: object
+    bodies: Bodies
+    events: tuple[SentEvent, ...]
+    commands: tuple[str, ...]
+    workflows: tuple[Workflow[Any, Any], ...]
+    id: str
+    codec: Codec
+    engine: Engine
+
+
+class _Explorer:
+    def __init__(self, given: _Given, bounds: Bounds, invariant: Invariant | None, *, counting: bool) -> None:
+        unknown = [each for each in given.commands if each not in COMMANDS]
+        if unknown:
+            raise ValueError(f"unknown command {unknown[0]!r}; known are {', '.join(COMMANDS)}")
+        self.given = given
+        self.ref = build_ref(given.workflow.name, given.id)
+        self.options = Options(given.bodies)
+        registry = Registry((given.workflow, *given.workflows))
+        rows = RowsTable()
+        planning = Planning(given.engine, registry, self.options, rows, given.codec)
+        self.space = Space(given.engine, planning, rows, counting=counting)
+        address = self.ref, given.workflow, given.id, given.params
+        self.outside = Outside(self.space, address, given.events, given.commands, given.codec)
+        self.moves = Moves(self.space, self.outside)
+        self.judge = Judge(self.space, self.ref, invariant)
+        self.retold = Retold(self.space, self.moves, START)
+        self.start = self._start(bounds)
+
+    def _start(self, bounds: Bounds) -> State:
+        after = self.given.engine.evolve({}, self.outside.created({}, START, 1))
+        assert not isinstance(after, Conflict)
+        return State(
+            world=self.space.worlds.of(after),
+            now=START,
+            workers=(IDLE,) * bounds.dispatchers,
+            crashes=bounds.crashes,
+            duplicates=bounds.duplicates,
+            early=bounds.early_hooks,
+            events=(1 << len(self.given.events)) - 1,
+            commands=(1 << len(self.given.commands)) - 1,
+            fired=0,
+            past=0,
+        )
+
+    def explored(self, max_states: int, confluent: bool, schedule: Sequence[str] | None) -> Exploration:  # noqa: FBT001
+        search = Search(self.moves, self.judge, max_states=max_states, confluent=confluent)
+        search.run(self.start)
+        flaw = search.flaw
+        if flaw is None and search.complete and (unused := self.options.unused):
+            text = f"no step {unused[0]!r} was ever asked for; bodies= names it"
+            flaw = Flaw(Broken(BODIES, text), [self.start])
+        counterexample = None if flaw is None else self._counterexample(flaw)
+        return Exploration(
+            ok=search.complete and flaw is None,
+            complete=search.complete,
+            states=len(search.states),
+            transitions=search.transitions,
+            results=tuple(self._result(search, number) for number in search.ends.values()),
+            witnessed=dict(search.happened),
+            counterexample=counterexample,
+        )
+
+    def _result(self, search: Search, number: int) -> Result:
+        instance = self.judge.end(search.states[number].world)
+        assert instance is not None
+        output = None
+        if instance.output is not None:
+            codec = self.given.workflow.local_codec(self.given.codec)
+            output = codec.decode(instance.output, self.given.workflow.result_type)
+        return Result(instance.status, output, instance.failure, self.retold.path(search.path(number)))
+
+    def _counterexample(self, flaw: Flaw) -> Counterexample:
+        schedule = self.retold.path(flaw.path, flaw.move)
+        other = self.retold.path(flaw.other) if flaw.other else ()
+        return Counterexample(flaw.broken.invariant, flaw.broken.message, schedule, other)

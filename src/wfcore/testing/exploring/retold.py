@@ -1,0 +1,91 @@
+"""Schedules as people read them, and play them again. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from wfcore.testing.exploring.exploration import Played, Schedule
+from wfcore.testing.exploring.moves import Moves
+from wfcore.testing.exploring.options import told
+from wfcore.testing.exploring.planning import Body
+from wfcore.testing.exploring.space import Move, Space
+from wfcore.testing.exploring.state import Action, Holding, State
+
+_TEXTS = {
+    "take": "{who} takes {what}",
+    "take early": "{who} takes {what} before it is due",
+    "take again": "{who} takes {what} once more",
+    "run": "{who} runs {what}: {choice}",
+    "commit": "{who} commits",
+    "crash": "{who} crashes",
+    "pass": "time passes",
+    "event": "{what} arrives ({choice})",
+    "command": "{what} ({choice})",
+}
+
+
+def text_of(action: Action) -> str:
+    """An action as a line; each move of a state has a line of its own."""
+    return _TEXTS[action.kind].format(who=_letter(action.who), what=action.what, choice=action.choice + 1)
+
+
+def _letter(who: int) -> str:
+    return chr(ord("A") + who) if who >= 0 else ""
+
+
+class Retold:
+    """Tells paths of states as schedules, in which every dispatcher has a name of its own.
+
+    Args:
+        space: the tables.
+        moves: the moves.
+        start: when everything begins.
+    """
+
+    def __init__(self, space: Space, moves: Moves, start: datetime) -> None:
+        self._space = space
+        self._moves = moves
+        self._start = start
+
+    def path(self, path: Iterable[State], last: Move | None = None) -> Schedule:
+        """The schedule that leads along these states, and then by the last move."""
+        first, *rest = path
+        state, played = first, []
+        for following in rest:
+            move = next(
+                each for each in self._moves.of(state) if each.state is not None and each.state.canonical() == following
+            )
+            played.append(self.played(state, move))
+            assert move.state is not None
+            state = move.state
+        if last is not None:
+            move = next(each for each in self._moves.of(state) if each.broken == last.broken)
+            played.append(self.played(state, move))
+        return tuple(played)
+
+    def played(self, state: State, move: Move) -> Played:
+        """One move, told."""
+        after = state if move.state is None else move.state
+        return Played(text_of(move.action), _since(after.now - self._start), self._note(state, move))
+
+    def _note(self, state: State, move: Move) -> str:
+        action = move.action
+        if move.broken is not None:
+            return f"BROKEN: {move.broken.invariant}"
+        if action.kind == "run":
+            boundary = self._space.boundary(state.workers[action.who])
+            assert isinstance(boundary, Body)
+            return told(self._space.planning.options.of(boundary.call)[action.choice])
+        if action.kind == "commit" and move.state is not None:
+            holding = self._space.workers[state.workers[action.who]]
+            ref = holding.ref if isinstance(holding, Holding) else action.what
+            number = self._space.worlds.refs(move.state.world).get(ref)
+            instance = None if number is None else self._space.rows[number].instance
+            if move.happened != "conflict" and instance is not None:
+                return f"{move.happened}: version {instance.version}, {instance.status}"
+        return move.happened if action.kind != "pass" else ""
+
+
+def _since(elapsed: timedelta) -> str:
+    return f"+{elapsed}"
