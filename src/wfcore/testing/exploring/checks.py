@@ -124,13 +124,12 @@ def _absorbs(change: Change) -> Iterator[Broken]:
 
 
 def _time(change: Change) -> Iterator[Broken]:
-    before, after, basis = change.before.instance, change.after.instance, change.basis
-    if after is None or basis is None or before is after:
+    before, after = change.before.instance, change.after.instance
+    if after is None or change.basis is None or before is after:
         return
-    if after.updated_at > change.now:
-        yield Broken(NOT_EARLY, f"{change.ref} is written at {after.updated_at}, and it is {change.now}")
-    if before is not None and after.updated_at < before.updated_at:
-        yield Broken(NOT_EARLY, f"{change.ref}: time goes back from {before.updated_at} to {after.updated_at}")
+    if not change.planned_at <= after.updated_at <= change.now:
+        text = f"{change.ref} is written as of {after.updated_at}, by a tick from {change.planned_at} to {change.now}"
+        yield Broken(NOT_EARLY, f"{text} (rule 'Now')")
 
 
 def _stuck(change: Change) -> Iterator[Broken]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -16,6 +15,7 @@ from wfcore.testing.exploring.checks import BODIES, Broken
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.exploration import Counterexample, Exploration, Result
 from wfcore.testing.exploring.moves import Moves
+from wfcore.testing.exploring.normal import Knowledge, Normal, TypeWantedError
 from wfcore.testing.exploring.options import Bodies, Options
 from wfcore.testing.exploring.outside import COMMANDS, Outside, SentEvent
 from wfcore.testing.exploring.planning import Planning
@@ -24,13 +24,12 @@ from wfcore.testing.exploring.search import Flaw, Invariant, Judge, Search
 from wfcore.testing.exploring.space import Space
 from wfcore.testing.exploring.state import IDLE, State
 from wfcore.testing.exploring.tables import RowsTable
+from wfcore.testing.exploring.unread import START, InstantReadError
 from wfcore.testing.exploring.view import RunsWantedError
 from wfcore.workflow import Registry, Workflow
 
 P = TypeVar("P")
 R = TypeVar("R")
-START = datetime(2026, 1, 1, tzinfo=UTC)
-"""The time at which every exploration begins."""
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +57,7 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
     invariant: Invariant | None = None,
     confluent: bool = True,
     workflows: Sequence[Workflow[Any, Any]] = (),
+    exact: bool = False,
     schedule: Sequence[str] | None = None,
     id: str = "1",
     codec: Codec = JSON,
@@ -67,10 +67,19 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
     """
     given = _Given(workflow, params, bodies, tuple(events), tuple(commands), tuple(workflows), id, codec, engine)
     bounds = Bounds(dispatchers=dispatchers, crashes=crashes, duplicates=duplicates, early_hooks=early_hooks)
-    try:
-        return _Explorer(given, bounds, invariant, counting=False).explored(max_states, confluent, schedule)
-    except RunsWantedError:
-        return _Explorer(given, bounds, invariant, counting=True).explored(max_states, confluent, schedule)
+    knowledge = Knowledge(exact=exact)
+    while True:
+        explorer = _Explorer(given, bounds, invariant, knowledge)
+        try:
+            found = explorer.explored(max_states, confluent, schedule)
+        except TypeWantedError:
+            continue
+        except RunsWantedError:
+            knowledge.counting = True
+        except InstantReadError:
+            knowledge.exact = True
+        else:
+            return found
 
 
 @attrs.frozen
@@ -87,7 +96,7 @@ class _Given:
 
 
 class _Explorer:
-    def __init__(self, given: _Given, bounds: Bounds, invariant: Invariant | None, *, counting: bool) -> None:
+    def __init__(self, given: _Given, bounds: Bounds, invariant: Invariant | None, knowledge: Knowledge) -> None:
         unknown = [each for each in given.commands if each not in COMMANDS]
         if unknown:
             raise ValueError(f"unknown command {unknown[0]!r}; known are {', '.join(COMMANDS)}")
@@ -96,8 +105,8 @@ class _Explorer:
         self.options = Options(given.bodies)
         registry = Registry((given.workflow, *given.workflows))
         rows = RowsTable()
-        planning = Planning(given.engine, registry, self.options, rows, given.codec)
-        self.space = Space(given.engine, planning, rows, counting=counting)
+        planning = Planning(given.engine, registry, self.options, rows, given.codec, exact=knowledge.exact)
+        self.space = Space(given.engine, planning, rows, Normal(knowledge))
         address = self.ref, given.workflow, given.id, given.params
         self.outside = Outside(self.space, address, given.events, given.commands, given.codec)
         self.moves = Moves(self.space, self.outside)

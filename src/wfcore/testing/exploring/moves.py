@@ -13,13 +13,14 @@ from wfcore.testing.exploring.outside import Outside
 from wfcore.testing.exploring.planning import Body, Ready, Rest, Trouble
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import IDLE, Action, Beaten, Firing, Holding, Past, State
+from wfcore.testing.exploring.unread import START
 
 
 class Moves:
     """The moves of all states.
 
     Not tried, because nothing else could come of it: a dispatcher that stands as another one does, a hook that changes
-    nothing, a crash that makes nobody forget anything, pauses between a conflict and the next retrieve.
+    nothing, pauses between a conflict and the next retrieve.
 
     Args:
         space: the tables.
@@ -41,7 +42,7 @@ class Moves:
             if worker is None:
                 yield from self._takes(state, who)
             elif isinstance(worker, Beaten):
-                lost = Holding(worker.ref, worker.firing, worker.fired_at, 0, state.now, absent=worker.absent)
+                lost = Holding(worker.ref, worker.firing, state.now, 0, state.now, absent=worker.absent)
                 yield self._retrieves(state, who, lost, Action("commit", who, worker.ref), "conflict")
             else:
                 yield from self._works(state, who, number, worker)
@@ -64,8 +65,8 @@ class Moves:
                         break
         if state.duplicates:
             twice = state._replace(duplicates=state.duplicates - 1)
-            for firing, fired_at in space.firings[state.fired]:
-                yield from self._take(twice, who, "take again", firing, fired_at)
+            for firing in space.firings[state.fired]:
+                yield from self._take(twice, who, "take again", firing, START)
 
     def _take(self, state: State, who: int, kind: str, firing: Firing, fired_at: datetime) -> Iterator[Move]:
         space = self._space
@@ -81,14 +82,18 @@ class Moves:
         elif not isinstance(boundary, Rest):
             after = _put(state, who, number)
             if state.duplicates and kind == "take":
-                after = after._replace(fired=self._fired(state.fired, firing, fired_at))
+                after = after._replace(fired=self._fired(state.fired, holding))
             yield Move(action, after, happened)
 
-    def _fired(self, fired: int, firing: Firing, at: datetime) -> int:
-        so_far = dict(self._space.firings[fired])
-        if firing in so_far:
-            return fired
-        return self._space.firings.of(tuple(sorted({**so_far, firing: at}.items(), key=repr)))
+    def _fired(self, fired: int, holding: Holding) -> int:
+        """The firings that may come once more: of each run of each instance the timer, fired at the beginning."""
+        ref, _hook_id, run_number, _reason = holding.firing
+        instance = self._space.rows[holding.rows].instance
+        if run_number is None and instance is not None:
+            run_number = instance.run_number
+        firing = ref, timer_id(ref), run_number, "wake"
+        so_far = self._space.firings[fired]
+        return fired if firing in so_far else self._space.firings.of(tuple(sorted((*so_far, firing), key=repr)))
 
     # -- at work
 
@@ -99,9 +104,10 @@ class Moves:
             yield from self._performs(state, who, worker, boundary)
         elif isinstance(boundary, Ready):
             yield self._commits(state, who, worker, boundary)
-        if state.crashes and (worker.mine or worker.held or (space.counting and worker.answers)):
-            space.witnessed.add("crash")
-            after = _put(state, who, IDLE)._replace(crashes=state.crashes - 1)
+        if state.crashes:
+            after = _put(state, who, IDLE)
+            if worker.mine or worker.held or (space.counting and worker.answers):
+                after = after._replace(crashes=state.crashes - 1)
             yield Move(Action("crash", who, worker.ref), after, "crash")
 
     def _performs(self, state: State, who: int, worker: Holding, body: Body) -> Iterator[Move]:
@@ -150,20 +156,22 @@ class Moves:
         space = self._space
         plan = space.plan(ready.plan)
         action = Action("commit", who, worker.ref)
-        world = space.evolved(state.world, ready.plan)
+        world = space.evolved(state.world, ready.plan, worker, state.now)
         if isinstance(world, Conflict):
             return self._conflicts(state, who, worker, ready, world)
+        if isinstance(world, Broken):
+            return Move(action, None, "", world)
         past, broken = self._recorded(state, worker, ready, plan)
-        broken = broken or space.check(state.world, world, ready.plan, worker, state.now)
         broken = broken or space.check_end(world, worker, ready)
         if broken is not None:
             return Move(action, None, "", broken)
         others = tuple(
-            number if index == who else space.beaten(number, world) for index, number in enumerate(state.workers)
+            IDLE if index == who else space.beaten(number, world) for index, number in enumerate(state.workers)
         )
+        world = space.renumbered(world, others)
         after = state._replace(world=world, workers=others, past=space.pasts.of(past))
         if not ready.continues:
-            return Move(action, _put(after, who, IDLE), type(plan.outcome).__name__)
+            return Move(action, after, type(plan.outcome).__name__)
         return self._continues(after, who, worker, ready, action)
 
     def _continues(self, state: State, who: int, worker: Holding, ready: Ready, action: Action) -> Move:
@@ -173,8 +181,7 @@ class Moves:
         following = space.continued(worker, state.world, space.plan(ready.plan), held)
         seen = {hook_id for _due_at, hook_id, *_ in space.rows.hooks(worker.rows)} | {timer_id(worker.ref)}
         if any(hook[1] not in seen for hook in space.rows.hooks(following.rows)):
-            again = following._replace(mine=following.mine)
-            return self._retrieves(state, who, again, action, "unseen hook")
+            return self._retrieves(state, who, following, action, "unseen hook")
         broken = space.check_replay(worker, space.workers.of(following))
         if broken is not None:
             return Move(action, None, "", broken)
@@ -185,12 +192,11 @@ class Moves:
         space = self._space
         plan = space.plan(ready.plan)
         if space.engine.is_altered_by_conflicts:
-            rows = space.engine.after_conflict(space.worlds.world(state.world), plan)
-            world = space.worlds.of(rows)
-            broken = space.check_change(state.world, world, plan, None, state.now)
-            if broken is not None:
-                return Move(Action("commit", who, worker.ref), None, "", broken)
-            state = state._replace(world=world)
+            before = space.worlds.world(state.world)
+            changed = space.changed(before, space.engine.after_conflict(before, plan), plan, None, state.now)
+            if isinstance(changed, Broken):
+                return Move(Action("commit", who, worker.ref), None, "", changed)
+            state = state._replace(world=changed)
         absent = worker.absent
         if conflict.version is None and conflict.ref != worker.ref:
             absent |= {conflict.ref}

@@ -96,9 +96,10 @@ class Outside:
                 yield Move(action, None, "", found)
             elif found is not None:
                 plan, world = found
+                workers = tuple(number and self._space.beaten(number, world) for number in state.workers)
                 after = state._replace(
-                    world=world,
-                    workers=tuple(number and self._space.beaten(number, world) for number in state.workers),
+                    world=self._space.renumbered(world, workers),
+                    workers=workers,
                     events=left - bit if kind == "event" else state.events,
                     commands=left - bit if kind == "command" else state.commands,
                 )
@@ -131,11 +132,10 @@ class Outside:
             return None
         if plan.is_empty:
             return None
-        after = space.engine.evolve(space.worlds.world(state.world), plan)
+        after = space.applied(state.world, plan, None, state.now)
         if isinstance(after, Conflict):
             return None
-        world = space.worlds.of(after)
-        return space.check_change(state.world, world, plan, None, state.now) or (plan, world)
+        return after if isinstance(after, Broken) else (plan, after)
 
     def _event(self, snapshot: Snapshot, choice: int) -> Plan:
         type_, payload = self._events[choice]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
 from wfcore.errors import CodecError, WfcoreError
+from wfcore.evolve import Rows
 from wfcore.keys import parse_ref
 from wfcore.model import FiredHook, Hook, Snapshot
 from wfcore.plan import Plan
@@ -14,6 +15,7 @@ from wfcore.planner import Continue, Done, Settled, StepCall, Stop
 from wfcore.planner.tick import RECOVER_AFTER
 from wfcore.ports import Codec
 from wfcore.testing.exploring.engine import Engine
+from wfcore.testing.exploring.normal import shown
 from wfcore.testing.exploring.options import Options, result_of
 from wfcore.testing.exploring.state import Holding
 from wfcore.testing.exploring.tables import Numbers, RowsTable
@@ -78,33 +80,53 @@ class Planning:
         options: what bodies may do.
         rows: the rows.
         codec: how values become payloads.
+        exact: whether rows hold all instants as they are.
     """
 
-    def __init__(self, engine: Engine, registry: Registry, options: Options, rows: RowsTable, codec: Codec) -> None:
+    def __init__(  # noqa: PLR0913 - each is used
+        self,
+        engine: Engine,
+        registry: Registry,
+        options: Options,
+        rows: RowsTable,
+        codec: Codec,
+        *,
+        exact: bool,
+    ) -> None:
         self.options = options
         self.plans: list[Plan] = []
         self._engine = engine
         self._registry = registry
         self._rows = rows
         self._codec = codec
+        self._exact = exact
+        self._shown: dict[int, Rows] = {}
         self._held: Numbers[Held] = Numbers()
         self._done: dict[int, Done] = {}
 
     def boundary(self, worker: Holding) -> Boundary:
         """How far it gets."""
-        return self._boundary(worker, self._rows.snapshot(worker.rows, worker.at))
+        return self._boundary(worker, self._snapshot(worker))
 
     def framed(self, worker: Holding) -> Boundary:
         """How far it gets if the planner goes on after its first checkpoint, as the runner's does."""
-        snapshot = self._rows.snapshot(worker.rows, worker.at)
+        snapshot = self._snapshot(worker)
         instance = snapshot.instance
         assert instance is not None
         following = execution_id(instance.created_by, instance.version + 2)
         return self._boundary(worker, snapshot, (following,))
 
-    def replayed(self, worker: Holding, snapshot: Snapshot) -> Boundary:
+    def replayed(self, worker: Holding, rows: Rows, at: datetime) -> Boundary:
         """How far it gets from other rows, at which no body has run."""
-        return self._boundary(worker._replace(answers=(), held=(), mine=frozenset()), snapshot)
+        blank = worker._replace(answers=(), held=(), mine=frozenset(), at=at)
+        return self._boundary(blank, (rows if self._exact else shown(rows)).snapshot(at))
+
+    def _snapshot(self, worker: Holding) -> Snapshot:
+        rows = self._shown.get(worker.rows)
+        if rows is None:
+            rows = self._rows[worker.rows]
+            rows = self._shown[worker.rows] = rows if self._exact else shown(rows)
+        return rows.snapshot(worker.at)
 
     def done(self, number: int) -> Done:
         """A result that is held."""

@@ -83,7 +83,7 @@ class Retold:
             number = self._space.worlds.refs(move.state.world).get(ref)
             instance = None if number is None else self._space.rows[number].instance
             if move.happened != "conflict" and instance is not None:
-                return f"{move.happened}: version {instance.version}, {instance.status}"
+                return f"{move.happened}: {instance.status}"
         return move.happened if action.kind != "pass" else ""
 
 

@@ -11,6 +11,7 @@ import attrs
 from wfcore.model import TERMINAL, Instance
 from wfcore.testing.exploring.checks import EQUAL_RESULTS, GOES_ON, OWN, Broken
 from wfcore.testing.exploring.moves import Moves
+from wfcore.testing.exploring.normal import shown
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import IDLE, State
 from wfcore.testing.exploring.view import World
@@ -84,7 +85,10 @@ class Judge:
         space = self._space
         past = space.pasts[state.past]
         writes = [space.writes[number] for number in past.writes]
-        world = World(self._ref, space.worlds.world(state.world), state.now, past, writes, counted=space.counting)
+        rows = space.worlds.world(state.world)
+        if not space.normal.knowledge.exact:
+            rows = {ref: shown(each) for ref, each in rows.items()}
+        world = World(self._ref, rows, state.now, past, writes, counted=space.counting)
         try:
             holds = invariant(world)
         except AssertionError as error:

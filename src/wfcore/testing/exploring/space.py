@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from wfcore.evolve import Rows
-from wfcore.model import Instance, Snapshot
+from wfcore.evolve import NOTHING, Rows, World
+from wfcore.model import Instance
 from wfcore.outcome import Completed, Errored
-from wfcore.plan import Conflict, Plan, PutStep, Write
+from wfcore.plan import Conflict, Plan, PutInstance, PutStep, Write
 from wfcore.testing.exploring.checks import REPLAY, Broken, Change, broken_by, broken_in
 from wfcore.testing.exploring.engine import Engine
+from wfcore.testing.exploring.normal import Normal
 from wfcore.testing.exploring.planning import Body, Boundary, Planning, Ready, Rest, finished
 from wfcore.testing.exploring.state import Action, Beaten, Firing, Holding, Past, State, Worker
 from wfcore.testing.exploring.tables import Numbers, RowsTable, Worlds
@@ -41,26 +42,26 @@ class Space:
         engine: the planner, and the meaning of plans.
         planning: calls the planner.
         rows: the rows.
-        counting: whether runs of bodies are counted.
+        normal: tells which differences between rows mean nothing.
     """
 
-    def __init__(self, engine: Engine, planning: Planning, rows: RowsTable, *, counting: bool) -> None:
+    def __init__(self, engine: Engine, planning: Planning, rows: RowsTable, normal: Normal) -> None:
         self.engine = engine
         self.planning = planning
         self.rows = rows
-        self.counting = counting
+        self.normal = normal
+        self.counting = normal.knowledge.counting
         self.worlds = Worlds(rows)
         self.workers: Numbers[Worker] = Numbers(None)
-        self.firings: Numbers[tuple[tuple[Firing, datetime], ...]] = Numbers(())
+        self.firings: Numbers[tuple[Firing, ...]] = Numbers(())
         self.pasts: Numbers[Past] = Numbers(Past())
         self.writes: list[object] = []
         self.witnessed: set[str] = set()
         self._write_numbers: Numbers[tuple[str, str, int, str]] = Numbers()
         self._boundaries: dict[int, Boundary] = {}
-        self._evolved: dict[tuple[int, int], int | Conflict] = {}
-        self._checked: dict[tuple[int, int, int, datetime], Broken | None] = {}
+        self._evolved: dict[tuple[int, int, datetime], int | Conflict | Broken] = {}
         self._beaten: dict[tuple[int, int], int] = {}
-        self._sound: dict[int, Broken | None] = {}
+        self._renumbered: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def boundary(self, worker: int) -> Boundary:
         """How far a dispatcher gets by itself."""
@@ -75,28 +76,73 @@ class Space:
         """A plan by its number."""
         return self.planning.plans[number]
 
-    def evolved(self, world: int, plan: int) -> int | Conflict:
-        """The world after a plan."""
-        found = self._evolved.get((world, plan))
+    def evolved(self, world: int, plan: int, worker: Holding, now: datetime) -> int | Conflict | Broken:
+        """The world after a plan, its versions as the plan has them."""
+        found = self._evolved.get((world, plan, now))
         if found is None:
-            after = self.engine.evolve(self.worlds.world(world), self.plan(plan))
-            found = after if isinstance(after, Conflict) else self.worlds.of(after)
-            self._evolved[world, plan] = found
+            found = self._evolved[world, plan, now] = self.applied(world, self.plan(plan), worker, now)
         return found
+
+    def applied(self, world: int, plan: Plan, worker: Holding | None, now: datetime) -> int | Conflict | Broken:
+        """The same, of any plan; ``worker``: who has made it, unless it was a command."""
+        before = self.worlds.world(world)
+        after = self.engine.evolve(before, plan)
+        if isinstance(after, Conflict):
+            return after
+        return self.changed(before, after, plan, worker, now)
+
+    def changed(
+        self, before: World, after: World, plan: Plan, worker: Holding | None, now: datetime
+    ) -> int | Broken:
+        """The world after rows have changed, or the invariant that this breaks."""
+        normal = dict(after)
+        for ref, rows in after.items():
+            old = before.get(ref, NOTHING)
+            if rows is old:
+                continue
+            own = worker is not None and worker.ref == ref
+            change = Change(
+                ref=ref,
+                before=old,
+                after=rows,
+                plan=plan,
+                basis=self.rows[worker.rows] if worker is not None and own else None,
+                now=now,
+                planned_at=worker.at if worker is not None else now,
+            )
+            broken = broken_by(change) or broken_in(ref, rows)
+            if broken is not None:
+                return broken
+            normal[ref] = self.normal.rows(rows)
+        return self.worlds.of(normal)
+
+    def renumbered(self, world: int, workers: tuple[int, ...]) -> int:
+        """The world with the first versions again, of instances at which nobody is at work with older rows."""
+        found = self._renumbered.get((world, workers))
+        if found is None:
+            found = self._renumbered[world, workers] = self._renumber(world, workers)
+        return found
+
+    def _renumber(self, world: int, workers: tuple[int, ...]) -> int:
+        busy = {worker.ref for worker in map(self.workers.__getitem__, workers) if isinstance(worker, Holding)}
+        rows = self.worlds.world(world)
+        return self.worlds.of({ref: each if ref in busy else self.normal.renumbered(each) for ref, each in rows.items()})
 
     def retrieved(self, worker: Holding, world: int, now: datetime) -> Holding:
         """A dispatcher that has just retrieved; of its own plans it knows those that the rows name."""
         number = self.worlds.number(world, worker.ref)
         mine = frozenset(worker.mine & _names(self.rows[number])) if worker.mine else worker.mine
-        return worker._replace(rows=number, at=now, mine=mine, answers=())
+        return worker._replace(rows=number, at=now, mine=mine, answers=(), fired_at=now)
 
     def continued(self, worker: Holding, world: int, plan: Plan, held: tuple[int, ...]) -> Holding:
-        """A dispatcher that goes on from the checkpoint which it has committed."""
+        """A dispatcher that goes on from the checkpoint which it has just committed."""
         number = self.worlds.number(world, worker.ref)
         rows = self.rows[number]
         mine = (worker.mine | {plan.execution_id}) & _names(rows)
-        at = rows.instance.updated_at if rows.instance is not None else worker.at
-        return worker._replace(rows=number, at=at, mine=mine, held=held, answers=())
+        if rows.instance is not None:
+            mine |= {rows.instance.execution_id}
+        at = written_at(plan) or worker.at
+        return worker._replace(rows=number, at=at, mine=mine, held=held, answers=(), fired_at=at)
 
     def still_held(self, worker: Holding, ready: Ready) -> tuple[int, ...]:
         """The results of at-most-once bodies that a committed plan has not recorded."""
@@ -125,8 +171,7 @@ class Space:
         return found
 
     def _after_beating(self, number: int, worker: Holding, rows: int, world: int) -> int:
-        instance = self.rows[rows].instance
-        if instance is not None and instance == self.rows[worker.rows].instance:
+        if _version(self.rows[rows]) == _version(self.rows[worker.rows]):
             return number
         plan = finished(worker, lambda each: self.boundary(self.workers.of(each)))
         if not isinstance(plan, Ready) or plan.held or worker.held or _starts(self.rows[rows]) & worker.mine:
@@ -134,42 +179,9 @@ class Space:
         after = self.engine.evolve(self.worlds.world(world), self.plan(plan.plan))
         if not isinstance(after, Conflict) or after.ref != worker.ref:
             return number
-        return self.workers.of(Beaten(worker.ref, worker.firing, worker.fired_at, worker.absent))
+        return self.workers.of(Beaten(worker.ref, worker.firing, worker.absent))
 
     # -- what has to hold
-
-    def check(self, before: int, after: int, plan: int, worker: Holding, now: datetime) -> Broken | None:
-        """The invariant that an applied plan has broken."""
-        key = before, plan, worker.rows, now
-        if key not in self._checked:
-            self._checked[key] = self.check_change(before, after, self.plan(plan), worker, now)
-        return self._checked[key]
-
-    def check_change(self, before: int, after: int, plan: Plan, worker: Holding | None, now: datetime) -> Broken | None:
-        """The invariant that a plan has broken; ``worker``: who has made it, unless it was a command."""
-        for ref, number in self.worlds.refs(after).items():
-            old = self.worlds.number(before, ref)
-            if old == number:
-                continue
-            own = worker is not None and worker.ref == ref
-            change = Change(
-                ref=ref,
-                before=self.rows[old],
-                after=self.rows[number],
-                plan=plan,
-                basis=self.rows[worker.rows] if worker is not None and own else None,
-                now=now,
-                planned_at=worker.at if worker is not None else now,
-            )
-            broken = broken_by(change) or self._check_rows(ref, number)
-            if broken is not None:
-                return broken
-        return None
-
-    def _check_rows(self, ref: str, number: int) -> Broken | None:
-        if number not in self._sound:
-            self._sound[number] = broken_in(ref, self.rows[number])
-        return self._sound[number]
 
     def check_replay(self, worker: Holding, following: int) -> Broken | None:
         """Whether code that goes on after a checkpoint sees what replay shows it (rule L8)."""
@@ -199,8 +211,8 @@ class Space:
         ended = rows.instance
         if basis is None or ended is None:
             return None
-        again = _reopened(rows, basis, ended)
-        boundary = self.planning.replayed(worker, again)
+        at = written_at(plan) or worker.at
+        boundary = self.planning.replayed(worker, _reopened(rows, basis, ended), at)
         outcome = self.plan(boundary.plan).outcome if isinstance(boundary, Ready) else None
         if outcome == plan.outcome:
             return None
@@ -248,8 +260,19 @@ def _identity(call: Any) -> tuple[object, ...]:
     return call.key, attempt.number, attempt.idempotency_key, attempt.last_failure, call.started_by, call.retry
 
 
-def _reopened(rows: Rows, basis: Instance, ended: Instance) -> Snapshot:
+def _reopened(rows: Rows, basis: Instance, ended: Instance) -> Rows:
     instance = attrs.evolve(
         ended, status="active", version=basis.version, output=None, failure=None, completed_at=None
     )
-    return attrs.evolve(rows, instance=instance, hooks={}).snapshot(ended.updated_at)
+    return attrs.evolve(rows, instance=instance, hooks={})
+
+
+def _version(rows: Rows) -> tuple[object, ...]:
+    instance = rows.instance
+    return () if instance is None else (instance.version, instance.execution_id, instance.created_by)
+
+
+def written_at(plan: Plan) -> datetime | None:
+    """The time of a plan, by the row that it writes."""
+    rows = (each.instance for each in plan.mutations if isinstance(each, PutInstance))
+    return next((row.updated_at for row in rows if row.ref == plan.ref), None)

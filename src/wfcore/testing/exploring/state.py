@@ -40,7 +40,6 @@ class Beaten(NamedTuple):
 
     ref: str
     firing: Firing
-    fired_at: datetime
     absent: frozenset[str] = frozenset()
 
 
