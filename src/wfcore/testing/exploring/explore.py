@@ -15,7 +15,7 @@ from wfcore.testing.exploring.checks import BODIES, Broken
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.exploration import Counterexample, Exploration, Result
 from wfcore.testing.exploring.moves import Moves
-from wfcore.testing.exploring.normal import Knowledge, Normal, TypeWantedError
+from wfcore.testing.exploring.normal import Knowledge, Normal, LearntError
 from wfcore.testing.exploring.options import Bodies, Options
 from wfcore.testing.exploring.outside import COMMANDS, Outside, SentEvent
 from wfcore.testing.exploring.planning import Planning
@@ -72,7 +72,7 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
         explorer = _Explorer(given, bounds, invariant, knowledge)
         try:
             found = explorer.explored(max_states, confluent, schedule)
-        except TypeWantedError:
+        except LearntError:
             continue
         except RunsWantedError:
             knowledge.counting = True
@@ -111,7 +111,7 @@ class _Explorer:
         self.outside = Outside(self.space, address, given.events, given.commands, given.codec)
         self.moves = Moves(self.space, self.outside)
         self.judge = Judge(self.space, self.ref, invariant)
-        self.retold = Retold(self.space, self.moves, START)
+        self.retold = Retold(self.space, self.moves)
         self.start = self._start(bounds)
 
     def _start(self, bounds: Bounds) -> State:

@@ -13,7 +13,7 @@ from wfcore.testing.exploring.outside import Outside
 from wfcore.testing.exploring.planning import Body, Ready, Rest, Trouble
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import IDLE, Action, Beaten, Firing, Holding, Past, State
-from wfcore.testing.exploring.unread import START
+from wfcore.testing.exploring.unread import PAST
 
 
 class Moves:
@@ -66,7 +66,7 @@ class Moves:
         if state.duplicates:
             twice = state._replace(duplicates=state.duplicates - 1)
             for firing in space.firings[state.fired]:
-                yield from self._take(twice, who, "take again", firing, START)
+                yield from self._take(twice, who, "take again", firing, PAST)
 
     def _take(self, state: State, who: int, kind: str, firing: Firing, fired_at: datetime) -> Iterator[Move]:
         space = self._space

@@ -8,19 +8,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
 
 from wfcore.evolve import Rows
 from wfcore.model import Event, Hook, Instance, StepRecord
-from wfcore.testing.exploring.unread import START, UNREAD
+from wfcore.testing.exploring.unread import PAST, UNREAD, Moment
 
 NOBODY = "-"
 
 
-class TypeWantedError(BaseException):
-    """A wait wants a type of event for the first time: begin again."""
+class LearntError(BaseException):
+    """Something has turned out to count: begin again."""
 
 
 @attrs.define
@@ -31,11 +32,18 @@ class Knowledge:
         exact: every instant and every version does.
         counting: runs of bodies do.
         wanted: the types of events that any wait has wanted.
+        absolute: it does what the calendar says: code has named an instant, or an instant stands in a text.
     """
 
     exact: bool = False
     counting: bool = False
     wanted: set[str] = attrs.field(factory=set)
+    absolute: bool = False
+
+    @property
+    def shifts(self) -> bool:
+        """Whether only the distance of instants counts."""
+        return not (self.exact or self.wanted or self.absolute)
 
 
 class Normal:
@@ -48,11 +56,11 @@ class Normal:
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
 
-    def rows(self, rows: Rows) -> Rows:
+    def rows(self, rows: Rows, before: Rows) -> Rows:
         """The rows without what means nothing."""
         if self.knowledge.exact:
             return rows
-        self._learn(rows)
+        self._learn(rows, before)
         steps = {key: _step(step) for key, step in rows.steps.items()}
         return Rows(
             instance=rows.instance and _instance(rows.instance),
@@ -69,16 +77,43 @@ class Normal:
         first = attrs.evolve(instance, version=1, execution_id=f"{instance.created_by}:1")
         return attrs.evolve(rows, instance=first)
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows, before: Rows) -> None:
+        if self.knowledge.shifts and any(
+            step.status == "started" or (step.wake_at is not None and type(step.wake_at) is not Moment)
+            for key, step in rows.steps.items()
+            if key not in before.steps
+        ):
+            self.knowledge.absolute = True
+            raise LearntError
         wanted = {type_ for step in rows.steps.values() for type_ in step.event_types}
         if not wanted <= self.knowledge.wanted:
             self.knowledge.wanted |= wanted
-            raise TypeWantedError
+            raise LearntError
 
     def _event(self, event: Event) -> Event:
         if event.consumed_by is None and event.type in self.knowledge.wanted and event.actor == "user":
             return event
-        return _with(event, created_at=START, delivered_at=event.delivered_at and START)
+        return _with(event, created_at=PAST, delivered_at=event.delivered_at and PAST)
+
+
+def shifted(rows: Rows, by: timedelta) -> Rows:
+    """Normal rows when it is so much later: the same, seen from there."""
+    steps = {}
+    for key, step in rows.steps.items():
+        if step.settled_at is not None:
+            steps[key] = step
+            continue
+        created_at = step.created_at if step.created_at == PAST else step.created_at - by
+        wake_at, next_retry_at = step.wake_at and step.wake_at - by, step.next_retry_at and step.next_retry_at - by
+        steps[key] = _with(step, created_at=created_at, wake_at=wake_at, next_retry_at=next_retry_at)
+    hooks = {key: hook if hook.due_at == PAST else _with(hook, due_at=hook.due_at - by)
+             for key, hook in rows.hooks.items()}
+    return attrs.evolve(rows, steps=steps, hooks=hooks)
+
+
+def _plain(instant: datetime | None) -> datetime | None:
+    """A moment as any other instant."""
+    return instant if instant is None or type(instant) is datetime else PAST + (instant - PAST)
 
 
 def shown(rows: Rows) -> Rows:
@@ -100,28 +135,31 @@ def shown(rows: Rows) -> Rows:
 def _instance(row: Instance) -> Instance:
     return _with(
         row,
-        created_at=START,
-        updated_at=START,
-        started_at=None if row.started_at is None else START,
-        completed_at=None if row.completed_at is None else START,
+        created_at=PAST,
+        updated_at=PAST,
+        started_at=None if row.started_at is None else PAST,
+        completed_at=None if row.completed_at is None else PAST,
     )
 
 
 def _step(row: StepRecord) -> StepRecord:
     if row.settled_at is not None:
-        wake_at = None if row.kind == "sleep" and row.status == "completed" else row.wake_at
-        return _with(row, created_at=START, settled_at=START, wake_at=wake_at, execution_id=NOBODY)
+        wake_at = None if row.kind == "sleep" and row.status == "completed" else _plain(row.wake_at)
+        return _with(row, created_at=PAST, settled_at=PAST, wake_at=wake_at, execution_id=NOBODY)
     if row.status == "started":
-        return row
+        return _with(row, created_at=_plain(row.created_at), wake_at=_plain(row.wake_at))
     if row.kind == "do":
-        return _with(row, created_at=START, execution_id=NOBODY)
-    return _with(row, execution_id=NOBODY)
+        return _with(row, created_at=PAST, next_retry_at=_plain(row.next_retry_at), execution_id=NOBODY)
+    created_at = row.created_at
+    if row.kind == "sleep" and row.wake_at is not None and created_at <= row.wake_at:
+        created_at = row.wake_at  # what is due is taken by the later of both
+    return _with(row, created_at=_plain(created_at), wake_at=_plain(row.wake_at), execution_id=NOBODY)
 
 
 def _hook(row: Hook) -> Hook:
     if row.id.endswith("#timer"):
-        return _with(row, created_at=START)
-    return _with(row, created_at=START, due_at=START)
+        return _with(row, created_at=PAST, due_at=_plain(row.due_at))
+    return _with(row, created_at=PAST, due_at=PAST)
 
 
 def _with(row: Any, **values: Any) -> Any:

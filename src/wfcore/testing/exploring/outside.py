@@ -18,11 +18,11 @@ from wfcore.planner import (
     plan_send_event,
     plan_terminate,
 )
-from wfcore.planner.tick import RECOVER_AFTER  # noqa: F401
 from wfcore.ports import Codec
 from wfcore.testing.exploring.checks import Broken
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import Action, State
+from wfcore.testing.exploring.tables import MOMENT
 from wfcore.workflow import EventType, Workflow
 
 SentEvent: TypeAlias = tuple[EventType[Any] | str, object]
@@ -83,7 +83,13 @@ class Outside:
             late = next((at for at in self._late[state.world] if at > state.now), None)
             following = min((at for at in (following, late) if at is not None), default=None)
         if following is not None:
-            yield Move(Action("pass", what=following.isoformat()), state._replace(now=following), "time")
+            by = following - state.now
+            action = Action("pass", choice=by // MOMENT)
+            if self._space.normal.knowledge.shifts:
+                world, workers = self._space.later(state.world, state.workers, by)
+                yield Move(action, state._replace(world=world, workers=workers), "time")
+            else:
+                yield Move(action, state._replace(now=following), "time")
 
     def _given(self, state: State, kind: str, left: int, count: int) -> Iterator[Move]:
         for choice in range(count):

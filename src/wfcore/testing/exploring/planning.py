@@ -19,6 +19,7 @@ from wfcore.testing.exploring.normal import shown
 from wfcore.testing.exploring.options import Options, result_of
 from wfcore.testing.exploring.state import Holding
 from wfcore.testing.exploring.tables import Numbers, RowsTable
+from wfcore.testing.exploring.unread import WatchingCodec, moment
 from wfcore.workflow import Registry
 
 
@@ -98,7 +99,7 @@ class Planning:
         self._engine = engine
         self._registry = registry
         self._rows = rows
-        self._codec = codec
+        self._codec = codec if exact else WatchingCodec(codec)
         self._exact = exact
         self._shown: dict[int, Rows] = {}
         self._held: Numbers[Held] = Numbers()
@@ -119,14 +120,17 @@ class Planning:
     def replayed(self, worker: Holding, rows: Rows, at: datetime) -> Boundary:
         """How far it gets from other rows, at which no body has run."""
         blank = worker._replace(answers=(), held=(), mine=frozenset(), at=at)
-        return self._boundary(blank, (rows if self._exact else shown(rows)).snapshot(at))
+        return self._boundary(blank, (rows if self._exact else shown(rows)).snapshot(self._time(at)))
 
     def _snapshot(self, worker: Holding) -> Snapshot:
         rows = self._shown.get(worker.rows)
         if rows is None:
             rows = self._rows[worker.rows]
             rows = self._shown[worker.rows] = rows if self._exact else shown(rows)
-        return rows.snapshot(worker.at)
+        return rows.snapshot(self._time(worker.at))
+
+    def _time(self, at: datetime) -> datetime:
+        return at if self._exact else moment(at)
 
     def done(self, number: int) -> Done:
         """A result that is held."""
@@ -137,7 +141,7 @@ class Planning:
         try:
             plan = self._engine.plan_tick(
                 snapshot,
-                FiredHook(hook=_hook(worker), timestamp=worker.fired_at),
+                FiredHook(hook=_hook(worker), timestamp=self._time(worker.fired_at)),
                 self._registry,
                 execution_id=_execution_id(snapshot),
                 mine=worker.mine,

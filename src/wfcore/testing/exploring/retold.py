@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from wfcore.testing.exploring.exploration import Played, Schedule
 from wfcore.testing.exploring.moves import Moves
@@ -11,6 +11,7 @@ from wfcore.testing.exploring.options import told
 from wfcore.testing.exploring.planning import Body
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import Action, Holding, State
+from wfcore.testing.exploring.tables import MOMENT
 
 _TEXTS = {
     "take": "{who} takes {what}",
@@ -40,18 +41,17 @@ class Retold:
     Args:
         space: the tables.
         moves: the moves.
-        start: when everything begins.
     """
 
-    def __init__(self, space: Space, moves: Moves, start: datetime) -> None:
+    def __init__(self, space: Space, moves: Moves) -> None:
         self._space = space
         self._moves = moves
-        self._start = start
+        self._elapsed = timedelta(0)
 
     def path(self, path: Iterable[State], last: Move | None = None) -> Schedule:
         """The schedule that leads along these states, and then by the last move."""
         first, *rest = path
-        state, played = first, []
+        state, played, self._elapsed = first, [], timedelta(0)
         for following in rest:
             move = next(
                 each for each in self._moves.of(state) if each.state is not None and each.state.canonical() == following
@@ -66,8 +66,9 @@ class Retold:
 
     def played(self, state: State, move: Move) -> Played:
         """One move, told."""
-        after = state if move.state is None else move.state
-        return Played(text_of(move.action), _since(after.now - self._start), self._note(state, move))
+        if move.action.kind == "pass":
+            self._elapsed += move.action.choice * MOMENT
+        return Played(text_of(move.action), f"+{self._elapsed}", self._note(state, move))
 
     def _note(self, state: State, move: Move) -> str:
         action = move.action
@@ -85,7 +86,3 @@ class Retold:
             if move.happened != "conflict" and instance is not None:
                 return f"{move.happened}: {instance.status}"
         return move.happened if action.kind != "pass" else ""
-
-
-def _since(elapsed: timedelta) -> str:
-    return f"+{elapsed}"

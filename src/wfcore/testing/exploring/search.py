@@ -88,7 +88,7 @@ class Judge:
         rows = space.worlds.world(state.world)
         if not space.normal.knowledge.exact:
             rows = {ref: shown(each) for ref, each in rows.items()}
-        world = World(self._ref, rows, state.now, past, writes, counted=space.counting)
+        world = World(self._ref, rows, state.now, past, writes, space.normal.knowledge)
         try:
             holds = invariant(world)
         except AssertionError as error:

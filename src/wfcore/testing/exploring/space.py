@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import attrs
@@ -13,7 +13,7 @@ from wfcore.outcome import Completed, Errored
 from wfcore.plan import Conflict, Plan, PutInstance, PutStep, Write
 from wfcore.testing.exploring.checks import REPLAY, Broken, Change, broken_by, broken_in
 from wfcore.testing.exploring.engine import Engine
-from wfcore.testing.exploring.normal import Normal
+from wfcore.testing.exploring.normal import Normal, shifted
 from wfcore.testing.exploring.planning import Body, Boundary, Planning, Ready, Rest, finished
 from wfcore.testing.exploring.state import Action, Beaten, Firing, Holding, Past, State, Worker
 from wfcore.testing.exploring.tables import Numbers, RowsTable, Worlds
@@ -61,6 +61,7 @@ class Space:
         self._boundaries: dict[int, Boundary] = {}
         self._evolved: dict[tuple[int, int, datetime], int | Conflict | Broken] = {}
         self._beaten: dict[tuple[int, int], int] = {}
+        self._later: dict[tuple[int, tuple[int, ...], timedelta], tuple[int, tuple[int, ...]]] = {}
         self._renumbered: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def boundary(self, worker: int) -> Boundary:
@@ -113,8 +114,24 @@ class Space:
             broken = broken_by(change) or broken_in(ref, rows)
             if broken is not None:
                 return broken
-            normal[ref] = self.normal.rows(rows)
+            normal[ref] = self.normal.rows(rows, old)
         return self.worlds.of(normal)
+
+    def later(self, world: int, workers: tuple[int, ...], by: timedelta) -> tuple[int, tuple[int, ...]]:
+        """The world and the dispatchers, as they are seen after some time."""
+        key = world, workers, by
+        found = self._later.get(key)
+        if found is None:
+            rows = {ref: shifted(each, by) for ref, each in self.worlds.world(world).items()}
+            found = self._later[key] = self.worlds.of(rows), tuple(self._worker_later(each, by) for each in workers)
+        return found
+
+    def _worker_later(self, number: int, by: timedelta) -> int:
+        worker = self.workers[number]
+        if not isinstance(worker, Holding):
+            return number
+        rows = self.rows.of(worker.ref, shifted(self.rows[worker.rows], by))
+        return self.workers.of(worker._replace(rows=rows, at=worker.at - by, fired_at=worker.fired_at - by))
 
     def renumbered(self, world: int, workers: tuple[int, ...]) -> int:
         """The world with the first versions again, of instances at which nobody is at work with older rows."""

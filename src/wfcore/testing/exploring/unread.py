@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, final
+
+from wfcore.errors import CodecError
+from wfcore.model import Payload
+from wfcore.ports import Codec
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The time at which every exploration begins."""
+PAST = START - timedelta(days=1_000)
+"""Stands for the instants of what is over, where they mean nothing."""
 
 
 class InstantReadError(BaseException):
@@ -45,5 +52,51 @@ for _name in (
 ):  # fmt: skip
     setattr(Unread, _name, _watched(_name))
 
-UNREAD = Unread.fromtimestamp(START.timestamp(), UTC)
+UNREAD = Unread.fromtimestamp(PAST.timestamp(), UTC)
 """In rows that workflow code, or an invariant of the user's, gets to see."""
+
+
+@final
+class Moment(datetime):
+    """The time of a tick. What is computed from it is a moment too; an instant that code names itself is none."""
+
+
+def moment(instant: datetime) -> Moment:
+    """An instant as a moment."""
+    return Moment(
+        instant.year,
+        instant.month,
+        instant.day,
+        instant.hour,
+        instant.minute,
+        instant.second,
+        instant.microsecond,
+        instant.tzinfo,
+    )
+
+
+@final
+class WatchingCodec:
+    """A codec for code that may have hold of unusual instants: what it cannot encode is looked at again without them.
+
+    Args:
+        codec: the codec.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def check_type(self, type_: Any, namespace: Mapping[str, Any] | None = None) -> None:
+        """See :class:`wfcore.Codec`."""
+        self._codec.check_type(type_, namespace)
+
+    def encode(self, value: object, type_: Any) -> Payload:
+        """See :class:`wfcore.Codec`."""
+        try:
+            return self._codec.encode(value, type_)
+        except CodecError:
+            raise InstantReadError from None
+
+    def decode(self, payload: Payload, type_: Any) -> Any:
+        """See :class:`wfcore.Codec`."""
+        return self._codec.decode(payload, type_)

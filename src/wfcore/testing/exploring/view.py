@@ -10,7 +10,9 @@ from typing import Any, final
 from wfcore.evolve import NOTHING, Rows
 from wfcore.keys import build_ref
 from wfcore.model import Event, Hook, Instance, StepRecord
+from wfcore.testing.exploring.normal import Knowledge
 from wfcore.testing.exploring.state import Past
+from wfcore.testing.exploring.unread import InstantReadError
 from wfcore.testing.outcomes import names_step
 from wfcore.workflow import Workflow
 
@@ -24,20 +26,26 @@ class World:
     """The rows of one instance in one state of the search; nothing that is done to it has an effect.
 
     Attributes:
-        now: the time.
         writes: what has been written by ``attempt.write``, of all instances, in the order of the commits.
     """
 
     def __init__(
-        self, ref: str, rows: Mapping[str, Rows], now: datetime, past: Past, writes: Sequence[object], *, counted: bool
+        self, ref: str, rows: Mapping[str, Rows], now: datetime, past: Past, writes: Sequence[object], knowledge: Knowledge
     ) -> None:
-        self.now = now
+        self._now = now
         self.writes = tuple(writes)
         self._ref = ref
         self._all = rows
         self._rows = rows.get(ref, NOTHING)
         self._past = past
-        self._counted = counted
+        self._knowledge = knowledge
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        if not self._knowledge.exact:
+            raise InstantReadError
+        return self._now
 
     @property
     def instance(self) -> Instance | None:
@@ -67,11 +75,11 @@ class World:
 
     def body_runs(self, step: str) -> int:
         """How often bodies of a step have run; by key, or by the bare name of a ``do``. Counting makes more states."""
-        if not self._counted:
+        if not self._knowledge.counting:
             raise RunsWantedError
         return sum(count for ref, key, count in self._past.runs if ref == self._ref and names_step(step, key))
 
     def other(self, workflow: Workflow[Any, Any], id: str) -> World:
         """Another instance in the same state."""
         ref = build_ref(workflow.name, id)
-        return World(ref, self._all, self.now, self._past, self.writes, counted=self._counted)
+        return World(ref, self._all, self._now, self._past, self.writes, self._knowledge)
