@@ -178,8 +178,10 @@ def _by_time(before: StepRecord | None, after: StepRecord) -> bool:
         return after.status == "completed"
     if after.kind == "wait_for_event":
         return after.status == "errored" and after.event_id is None
-    return before is not None and before.status == "started" and "StepInterruptedError" in str(
-        after.failure and after.failure.type
+    return (
+        before is not None
+        and before.status == "started"
+        and "StepInterruptedError" in str(after.failure and after.failure.type)
     )
 
 

@@ -15,7 +15,7 @@ from wfcore.testing.exploring.checks import BODIES, Broken
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.exploration import Counterexample, Exploration, Result
 from wfcore.testing.exploring.moves import Moves
-from wfcore.testing.exploring.normal import Knowledge, Normal, LearntError
+from wfcore.testing.exploring.normal import Knowledge, LearntError, Normal
 from wfcore.testing.exploring.options import Bodies, Options
 from wfcore.testing.exploring.outside import COMMANDS, Outside, SentEvent
 from wfcore.testing.exploring.planning import Planning
@@ -63,7 +63,47 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
     codec: Codec = JSON,
     engine: Engine = Engine(),  # noqa: B008 - it is frozen
 ) -> Exploration:
-    """Try every interleaving.
+    """Try every interleaving of dispatchers, crashes, repeated hooks, events and commands, breadth first.
+
+    Plans are made by the real planner from immutable worlds; no body runs. A dispatcher retrieves, its bodies settle
+    one by one, it commits or conflicts; between any two of these anything else may happen: another dispatcher works
+    on the same instance, a process dies, an event arrives, time moves to the next stored deadline. Every state is
+    checked against the invariants of the rules (one commit per version, O5, no early wake-up, no lost event, live
+    equals replay, ...), and against yours.
+
+    States that differ in nothing that anybody looks at are one: who of the dispatchers does what, when something that
+    is over took place, numbers of versions. If workflow code or your invariant does look (``step.now()``,
+    ``world.now``), the search begins again and keeps these apart.
+
+    Args:
+        workflow: the workflow.
+        params: of the instance.
+        bodies: what each ``do`` may do, ``{"charge": [returns(Payment("p")), fails(CardDeclined())]}``: each outcome is
+            a branch of the search. By bare name, or by key. :func:`per_attempt` gives outcomes by attempt. A function of
+            the attempt may queue writes, starts and messages. The body of ``on_consume`` is named by the wait's key.
+        events: ``(type, payload)`` of events that may arrive, each once, at any moment, in any order.
+        commands: ``"pause"``, ``"resume"``, ``"terminate"``, ``"restart"``, ``"delete"``, ``"create"``: likewise.
+        dispatchers: how many there are.
+        crashes: how often a dispatcher may forget everything.
+        duplicates: how often a hook that has fired may fire once more.
+        early_hooks: how often a hook may fire before it is due.
+        max_states: where to give up.
+        invariant: called with the :class:`World` of each state; an ``AssertionError``, or ``False``, breaks it.
+        confluent: whether the instance has to end in the same way whenever its bodies have done the same; pass
+            ``False`` if that depends on when an event arrives.
+        workflows: of instances that bodies start; their bodies are named in ``bodies`` too.
+        exact: keep all states apart that differ in any instant or version. For planners that look at them.
+        schedule: play this schedule, and nothing else; an action that is not possible any more ends it. See
+            :meth:`Counterexample.as_test`.
+        id: of the instance.
+        codec: how values become payloads.
+        engine: for planners and stores of your own.
+
+    Returns:
+        What was found. ``exploration.check()``, or ``assert exploration.ok, exploration``.
+
+    Raises:
+        ValueError: a step has no outcomes, or a command is unknown.
     """
     given = _Given(workflow, params, bodies, tuple(events), tuple(commands), tuple(workflows), id, codec, engine)
     bounds = Bounds(dispatchers=dispatchers, crashes=crashes, duplicates=duplicates, early_hooks=early_hooks)
@@ -71,15 +111,15 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
     while True:
         explorer = _Explorer(given, bounds, invariant, knowledge)
         try:
-            found = explorer.explored(max_states, confluent, schedule)
+            if schedule is not None:
+                return explorer.played(schedule, max_states)
+            return explorer.explored(max_states, confluent=confluent)
         except LearntError:
             continue
         except RunsWantedError:
             knowledge.counting = True
         except InstantReadError:
             knowledge.exact = True
-        else:
-            return found
 
 
 @attrs.frozen
@@ -130,22 +170,32 @@ class _Explorer:
             past=0,
         )
 
-    def explored(self, max_states: int, confluent: bool, schedule: Sequence[str] | None) -> Exploration:  # noqa: FBT001
+    def explored(self, max_states: int, *, confluent: bool) -> Exploration:
+        """Search."""
         search = Search(self.moves, self.judge, max_states=max_states, confluent=confluent)
         search.run(self.start)
         flaw = search.flaw
         if flaw is None and search.complete and (unused := self.options.unused):
-            text = f"no step {unused[0]!r} was ever asked for; bodies= names it"
-            flaw = Flaw(Broken(BODIES, text), [self.start])
-        counterexample = None if flaw is None else self._counterexample(flaw)
+            flaw = Flaw(
+                Broken(BODIES, f"bodies= names {unused[0]!r}, and no step of that name is ever run"), [self.start]
+            )
+        return self._exploration(search, flaw, complete=search.complete)
+
+    def played(self, schedule: Sequence[str], max_states: int) -> Exploration:
+        """Play a schedule."""
+        search = Search(self.moves, self.judge, max_states=max_states, confluent=False)
+        complete = search.play(self.start, schedule)
+        return self._exploration(search, search.flaw, complete=complete)
+
+    def _exploration(self, search: Search, flaw: Flaw | None, *, complete: bool) -> Exploration:
         return Exploration(
-            ok=search.complete and flaw is None,
-            complete=search.complete,
+            ok=flaw is None and (complete or search.is_playing),
+            complete=complete,
             states=len(search.states),
             transitions=search.transitions,
             results=tuple(self._result(search, number) for number in search.ends.values()),
             witnessed=dict(search.happened),
-            counterexample=counterexample,
+            counterexample=None if flaw is None else self._counterexample(flaw),
         )
 
     def _result(self, search: Search, number: int) -> Result:

@@ -58,11 +58,10 @@ class Moves:
             if due:
                 yield from self._take(state, who, "take", (ref, *hooks[0][1:]), now)
             if state.early:
-                for due_at, *hook in hooks:
-                    if due_at > now:
-                        early = state._replace(early=state.early - 1)
-                        yield from self._take(early, who, "take early", (ref, *hook), now)
-                        break
+                hook = next((each for each in hooks if each[0] > now), None)
+                if hook is not None:
+                    early = state._replace(early=state.early - 1)
+                    yield from self._take(early, who, "take early", (ref, *hook[1:]), now)
         if state.duplicates:
             twice = state._replace(duplicates=state.duplicates - 1)
             for firing in space.firings[state.fired]:
@@ -210,13 +209,16 @@ class Moves:
         past = space.written(space.pasts[state.past], plan)
         if not (ready.performed or worker.held):
             return past, None
-        instance = space.rows[worker.rows].instance
+        rows = space.rows[worker.rows]
+        instance = rows.instance
         assert instance is not None
         put = {each.step.key for each in plan.mutations if isinstance(each, PutStep)}
         done = [*ready.performed]
         for number in worker.held:
             call = space.planning.done(number).call
-            done.append((call.key, call.attempt.number))
+            step = rows.steps.get((instance.run_number, call.key))
+            if step is not None and step.status == "started" and step.execution_id == call.started_by:
+                done.append((call.key, call.attempt.number))
         places = [(instance.created_by, instance.run_number, key, number) for key, number in done if key in put]
         twice = next((place for place in places if place in past.recorded), None)
         broken = None

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -18,6 +18,7 @@ from wfcore.model import Event, Hook, Instance, StepRecord
 from wfcore.testing.exploring.unread import PAST, UNREAD, Moment
 
 NOBODY = "-"
+Row = TypeVar("Row", Instance, StepRecord, Event, Hook)
 
 
 class LearntError(BaseException):
@@ -106,8 +107,9 @@ def shifted(rows: Rows, by: timedelta) -> Rows:
         created_at = step.created_at if step.created_at == PAST else step.created_at - by
         wake_at, next_retry_at = step.wake_at and step.wake_at - by, step.next_retry_at and step.next_retry_at - by
         steps[key] = _with(step, created_at=created_at, wake_at=wake_at, next_retry_at=next_retry_at)
-    hooks = {key: hook if hook.due_at == PAST else _with(hook, due_at=hook.due_at - by)
-             for key, hook in rows.hooks.items()}
+    hooks = {
+        key: hook if hook.due_at == PAST else _with(hook, due_at=hook.due_at - by) for key, hook in rows.hooks.items()
+    }
     return attrs.evolve(rows, steps=steps, hooks=hooks)
 
 
@@ -127,8 +129,10 @@ def shown(rows: Rows) -> Rows:
             started_at=instance.started_at and UNREAD,
             completed_at=instance.completed_at and UNREAD,
         )
-    steps = {key: attrs.evolve(step, created_at=UNREAD, settled_at=UNREAD) if step.settled_at else step
-             for key, step in rows.steps.items()}
+    steps = {
+        key: attrs.evolve(step, created_at=UNREAD, settled_at=UNREAD) if step.settled_at else step
+        for key, step in rows.steps.items()
+    }
     return attrs.evolve(rows, instance=instance, steps=steps)
 
 
@@ -162,10 +166,11 @@ def _hook(row: Hook) -> Hook:
     return _with(row, created_at=PAST, due_at=PAST)
 
 
-def _with(row: Any, **values: Any) -> Any:
+def _with(row: Row, **values: Any) -> Row:
     """The row with these values; itself, if it has them."""
     for name, value in values.items():
         found = getattr(row, name)
         if found is not value and (type(found) is not type(value) or found != value):
-            return attrs.evolve(row, **values)
+            changed: Row = attrs.evolve(row, **values)
+            return changed
     return row

@@ -49,8 +49,10 @@ class Options:
     """
 
     def __init__(self, bodies: Bodies) -> None:
-        self._bodies = {pattern: each if isinstance(each, PerAttempt) else PerAttempt((tuple(each),))
-                        for pattern, each in bodies.items()}
+        self._bodies = {
+            pattern: each if isinstance(each, PerAttempt) else PerAttempt((tuple(each),))
+            for pattern, each in bodies.items()
+        }
         empty = [pattern for pattern, each in self._bodies.items() if not all(each.attempts)]
         if empty:
             raise ValueError(f"no outcomes for {empty[0]!r}; give at least one: returns(...) or fails(...)")

@@ -76,7 +76,9 @@ class Outside:
         if instants is None:
             numbers = self._space.worlds.refs(state.world).values()
             rows = self._space.rows
-            instants = self._instants[state.world] = tuple(sorted({at for each in numbers for at in rows.deadlines(each)}))
+            instants = self._instants[state.world] = tuple(
+                sorted({at for each in numbers for at in rows.deadlines(each)})
+            )
             self._late[state.world] = tuple(sorted({at for each in numbers for at in rows.too_late(each)}))
         following = next((at for at in instants if at > state.now), None)
         if state.events or len(self._space.worlds.refs(state.world)) > 1:

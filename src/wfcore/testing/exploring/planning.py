@@ -64,7 +64,7 @@ Held: TypeAlias = tuple[str, str, int, int]
 """Of a result that is held: key, start, attempt, number of the outcome."""
 
 
-class _Asked(BaseException):  # noqa: N818 - no error: the planner lets it pass
+class _Asked(BaseException):
     """A body is asked for that has not run."""
 
     def __init__(self, call: StepCall) -> None:
@@ -84,7 +84,7 @@ class Planning:
         exact: whether rows hold all instants as they are.
     """
 
-    def __init__(  # noqa: PLR0913 - each is used
+    def __init__(
         self,
         engine: Engine,
         registry: Registry,

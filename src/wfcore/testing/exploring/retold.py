@@ -10,29 +10,8 @@ from wfcore.testing.exploring.moves import Moves
 from wfcore.testing.exploring.options import told
 from wfcore.testing.exploring.planning import Body
 from wfcore.testing.exploring.space import Move, Space
-from wfcore.testing.exploring.state import Action, Holding, State
+from wfcore.testing.exploring.state import Holding, State, text_of
 from wfcore.testing.exploring.tables import MOMENT
-
-_TEXTS = {
-    "take": "{who} takes {what}",
-    "take early": "{who} takes {what} before it is due",
-    "take again": "{who} takes {what} once more",
-    "run": "{who} runs {what}: {choice}",
-    "commit": "{who} commits",
-    "crash": "{who} crashes",
-    "pass": "time passes",
-    "event": "{what} arrives ({choice})",
-    "command": "{what} ({choice})",
-}
-
-
-def text_of(action: Action) -> str:
-    """An action as a line; each move of a state has a line of its own."""
-    return _TEXTS[action.kind].format(who=_letter(action.who), what=action.what, choice=action.choice + 1)
-
-
-def _letter(who: int) -> str:
-    return chr(ord("A") + who) if who >= 0 else ""
 
 
 class Retold:
@@ -60,7 +39,7 @@ class Retold:
             assert move.state is not None
             state = move.state
         if last is not None:
-            move = next(each for each in self._moves.of(state) if each.broken == last.broken)
+            move = next((each for each in self._moves.of(state) if each.broken == last.broken), last)
             played.append(self.played(state, move))
         return tuple(played)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -13,10 +13,11 @@ from wfcore.testing.exploring.checks import EQUAL_RESULTS, GOES_ON, OWN, Broken
 from wfcore.testing.exploring.moves import Moves
 from wfcore.testing.exploring.normal import shown
 from wfcore.testing.exploring.space import Move, Space
-from wfcore.testing.exploring.state import IDLE, State
+from wfcore.testing.exploring.state import Action, State, text_of
 from wfcore.testing.exploring.view import World
 
 Invariant = Callable[[World], Any]
+AND_THEN = text_of(Action("rest"))
 _ENGINE = frozenset({"take", "run", "commit", "pass"})
 
 
@@ -74,7 +75,9 @@ class Judge:
         """What bodies have done, as far as it is recorded; with it, results have to be equal."""
         rows = self._space.rows[self._space.worlds.refs(world)[self._ref]]
         done = (step for step in rows.steps.values() if step.kind == "do")
-        return tuple(sorted((step.run_number, step.key, step.status, step.result or "", str(step.failure)) for step in done))
+        return tuple(
+            sorted((step.run_number, step.key, step.status, step.result or "", str(step.failure)) for step in done)
+        )
 
     def is_at_rest(self, state: State) -> bool:
         """Whether nobody is at work, and no hook is stored."""
@@ -110,6 +113,7 @@ class Search:
         complete: whether every state was seen.
         ends: first state of each result.
         happened: what came of moves, and how often.
+        is_playing: whether a schedule is played.
     """
 
     def __init__(self, moves: Moves, judge: Judge, *, max_states: int, confluent: bool) -> None:
@@ -119,6 +123,7 @@ class Search:
         self.transitions = 0
         self.ends: dict[tuple[str, str | None, str], int] = {}
         self.happened: Counter[str] = Counter()
+        self.is_playing = False
         self._moves = moves
         self._judge = judge
         self._max_states = max_states
@@ -141,11 +146,40 @@ class Search:
             self.complete = True
             self._require_rest()
 
+    def play(self, start: State, schedule: Sequence[str]) -> bool:
+        """Play a schedule as far as it can be; whether that was to its end."""
+        self.is_playing = True
+        state = start
+        number = self._see(start, -1)
+        for text in schedule:
+            if self.flaw is not None:
+                return False
+            if text == AND_THEN:
+                rest = Search(self._moves, self._judge, max_states=self._max_states, confluent=False)
+                rest.run(state)
+                if rest.flaw is not None and rest.flaw.broken.invariant == GOES_ON:
+                    self.flaw = Flaw(
+                        rest.flaw.broken, self.path(number), Move(Action("rest"), None, "", rest.flaw.broken)
+                    )
+                return rest.complete
+            move = next((each for each in self._moves.of(state) if text_of(each.action) == text), None)
+            if move is None:
+                return False
+            self.transitions += 1
+            self.happened[move.happened] += bool(move.happened)
+            if move.state is None:
+                assert move.broken is not None
+                self.flaw = Flaw(move.broken, self.path(number), move)
+                return False
+            state = move.state
+            number = self._see(state, number)
+        return True
+
     def path(self, number: int) -> list[State]:
         """The states on a shortest way to a state."""
         found = []
         while number >= 0:
-            found.append(self.states[number])
+            found.append(self.states[number].canonical())
             number = self._parents[number]
         return found[::-1]
 
@@ -201,17 +235,13 @@ class Search:
             for number in range(len(states) - 1, -1, -1):
                 if not resting[number] and any(resting[each] for each in self._following[number]):
                     resting[number] = changed = True
-        number = next((number for number, rests in enumerate(resting) if not rests), None)
-        if number is not None:
+        if False in resting:
+            number = resting.index(False)
             text = "from here on, without further faults, the instances never come to rest"
-            self.flaw = Flaw(Broken(GOES_ON, text), self.path(number))
+            broken = Broken(GOES_ON, text)
+            self.flaw = Flaw(broken, self.path(number), Move(Action("rest"), None, "", broken))
 
 
 def _told(end: tuple[str, str | None, str]) -> str:
     status, output, failure = end
     return f"{status} with {output if status == 'complete' else failure}"
-
-
-def is_idle(state: State) -> bool:
-    """Whether nobody is at work."""
-    return all(number == IDLE for number in state.workers)

@@ -92,9 +92,7 @@ class Space:
             return after
         return self.changed(before, after, plan, worker, now)
 
-    def changed(
-        self, before: World, after: World, plan: Plan, worker: Holding | None, now: datetime
-    ) -> int | Broken:
+    def changed(self, before: World, after: World, plan: Plan, worker: Holding | None, now: datetime) -> int | Broken:
         """The world after rows have changed, or the invariant that this breaks."""
         normal = dict(after)
         for ref, rows in after.items():
@@ -143,7 +141,9 @@ class Space:
     def _renumber(self, world: int, workers: tuple[int, ...]) -> int:
         busy = {worker.ref for worker in map(self.workers.__getitem__, workers) if isinstance(worker, Holding)}
         rows = self.worlds.world(world)
-        return self.worlds.of({ref: each if ref in busy else self.normal.renumbered(each) for ref, each in rows.items()})
+        return self.worlds.of(
+            {ref: each if ref in busy else self.normal.renumbered(each) for ref, each in rows.items()}
+        )
 
     def retrieved(self, worker: Holding, world: int, now: datetime) -> Holding:
         """A dispatcher that has just retrieved; of its own plans it knows those that the rows name."""
@@ -278,9 +278,7 @@ def _identity(call: Any) -> tuple[object, ...]:
 
 
 def _reopened(rows: Rows, basis: Instance, ended: Instance) -> Rows:
-    instance = attrs.evolve(
-        ended, status="active", version=basis.version, output=None, failure=None, completed_at=None
-    )
+    instance = attrs.evolve(ended, status="active", version=basis.version, output=None, failure=None, completed_at=None)
     return attrs.evolve(rows, instance=instance, hooks={})
 
 

@@ -106,3 +106,26 @@ class Action(NamedTuple):
     who: int = -1
     what: str = ""
     choice: int = 0
+
+
+_TEXTS = {
+    "take": "{who} takes {what}",
+    "take early": "{who} takes {what} before it is due",
+    "take again": "{who} takes {what} once more",
+    "run": "{who} runs {what}: {choice}",
+    "commit": "{who} commits",
+    "crash": "{who} crashes",
+    "pass": "time passes",
+    "event": "{what} arrives ({choice})",
+    "command": "{what} ({choice})",
+    "rest": "nothing else goes wrong",
+}
+
+
+def text_of(action: Action) -> str:
+    """An action as a line; each move of a state has a line of its own."""
+    return _TEXTS[action.kind].format(who=_letter(action.who), what=action.what, choice=action.choice + 1)
+
+
+def _letter(who: int) -> str:
+    return chr(ord("A") + who) if who >= 0 else ""

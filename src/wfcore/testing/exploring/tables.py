@@ -100,7 +100,9 @@ class Worlds:
     def of(self, world: Mapping[str, Rows]) -> int:
         """The number of a world. Instances of which nothing is left are no part of it."""
         numbers = tuple(
-            self.rows.of(ref, world[ref]) for ref in sorted(world) if world[ref] is not NOTHING and world[ref] != NOTHING
+            self.rows.of(ref, world[ref])
+            for ref in sorted(world)
+            if world[ref] is not NOTHING and world[ref] != NOTHING
         )
         number = self._tuples.of(numbers)
         if number == len(self._maps):

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from wfcore.evolve import NOTHING, Rows
 from wfcore.keys import build_ref
-from wfcore.model import Event, Hook, Instance, StepRecord
+from wfcore.model import Event, Hook, Instance, InstanceStatus, StepRecord
 from wfcore.testing.exploring.normal import Knowledge
 from wfcore.testing.exploring.state import Past
 from wfcore.testing.exploring.unread import InstantReadError
@@ -30,7 +30,13 @@ class World:
     """
 
     def __init__(
-        self, ref: str, rows: Mapping[str, Rows], now: datetime, past: Past, writes: Sequence[object], knowledge: Knowledge
+        self,
+        ref: str,
+        rows: Mapping[str, Rows],
+        now: datetime,
+        past: Past,
+        writes: Sequence[object],
+        knowledge: Knowledge,
     ) -> None:
         self._now = now
         self.writes = tuple(writes)
@@ -53,9 +59,9 @@ class World:
         return self._rows.instance
 
     @property
-    def status(self) -> str | None:
+    def status(self) -> InstanceStatus | None:
         """The status of the instance; ``None``: there is no such instance."""
-        return self._rows.instance and self._rows.instance.status
+        return None if self._rows.instance is None else self._rows.instance.status
 
     @property
     def steps(self) -> Mapping[str, StepRecord]:
