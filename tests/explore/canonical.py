@@ -91,6 +91,7 @@ async def racing(step: AsyncStep) -> str:
         return "late"
 
     _first, value = await step.race("first", approval, patience)
+    await step.sleep("rest", 60 * SECOND)
     return value + await step.do("tell", body)
 
 
@@ -100,7 +101,7 @@ async def fanning(step: AsyncStep) -> str:
         return await step.do("work", body, retry=RETRY)
 
     async def nap(step: AsyncStep) -> str:
-        await step.sleep("nap", 5 * SECOND)
+        await step.sleep("nap", 8 * SECOND)
         return "n"
 
     return "".join(await step.gather("parts", part, part, nap))

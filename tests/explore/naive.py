@@ -63,7 +63,12 @@ class Naive:
                 yield rows, now, put((rows, now, *worker[2:4], ())), crashes
             elif more:
                 left = after[self.ref]
-                yield left, now, put((left, left.instance.updated_at, worker[2], worker[3] | {plan.execution_id}, ())), crashes
+                yield (
+                    left,
+                    now,
+                    put((left, left.instance.updated_at, worker[2], worker[3] | {plan.execution_id}, ())),
+                    crashes,
+                )
             else:
                 yield after[self.ref], now, put(None), crashes
 
@@ -72,7 +77,11 @@ class Naive:
 
         def perform(call: StepCall) -> Settled:
             bodies = self.case.bodies[call.name]
-            outcomes = bodies if not isinstance(bodies, PerAttempt) else bodies.attempts[min(call.attempt.number, len(bodies.attempts)) - 1]
+            outcomes = (
+                bodies
+                if not isinstance(bodies, PerAttempt)
+                else bodies.attempts[min(call.attempt.number, len(bodies.attempts)) - 1]
+            )
             if not given:
                 asked.append(len(outcomes))
                 raise Asked
@@ -89,8 +98,15 @@ class Naive:
         assert instance is not None
         name = f"{who}:{instance.version + 1}"
         try:
-            plan = plan_tick(rows.snapshot(at), FiredHook(hook=hook, timestamp=at), self.registry,
-                             execution_id=name, mine=mine, perform=perform, commit=commit)
+            plan = plan_tick(
+                rows.snapshot(at),
+                FiredHook(hook=hook, timestamp=at),
+                self.registry,
+                execution_id=name,
+                mine=mine,
+                perform=perform,
+                commit=commit,
+            )
         except Asked:
             return asked[0], None, False
         return (0, committed[0], True) if committed else (0, plan, False)

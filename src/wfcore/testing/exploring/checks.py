@@ -88,6 +88,9 @@ def broken_in(ref: str, rows: Rows) -> Broken | None:
     if (timer.due_at if timer else None) != earliest:
         found = f"its timer stands at {timer.due_at}" if timer else "it has no timer hook"
         return Broken(WAKE_UP, f"{ref} waits until {earliest}, but {found} (rules O5, P7)")
+    stranded = [step.key for step in live if _deadline(step) is None and not step.event_types]
+    if stranded:
+        return Broken(GOES_ON, f"{stranded[0]!r} of {ref} waits for nothing that could come (rules O5, S13)")
     if not live:
         return Broken(WAKE_UP, f"{ref} is waiting, but no step of it is (rule O5)")
     for event in rows.events.values():

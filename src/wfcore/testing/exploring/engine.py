@@ -7,9 +7,12 @@ from typing import TypeAlias
 
 import attrs
 
-from wfcore.evolve import World, evolve
-from wfcore.plan import Conflict, Plan
+from wfcore.evolve import Rows, World, evolve
+from wfcore.model import Instance
+from wfcore.outcome import Deleted
+from wfcore.plan import AtVersion, Conflict, Plan, PutInstance
 from wfcore.planner import plan_tick
+from wfcore.testing.exploring.unread import START
 
 AfterConflict: TypeAlias = Callable[[World, Plan], World]
 
@@ -33,6 +36,23 @@ class Engine:
     plan_tick: Callable[..., Plan] = plan_tick
     evolve: Callable[[World, Plan], World | Conflict] = evolve
     after_conflict: AfterConflict = unchanged
+
+    @property
+    def tells_incarnations_apart(self) -> bool:
+        """Whether a plan for an instance that was deleted and created again since conflicts."""
+        row = Instance(
+            ref="a#1",
+            workflow_name="a",
+            instance_id="1",
+            status="active",
+            params="null",
+            created_at=START,
+            updated_at=START,
+            execution_id="new",
+            created_by="new",
+        )
+        plan = Plan("a#1", "x", (AtVersion("a#1", 1, "old"),), (PutInstance(row),), Deleted("a#1"))
+        return isinstance(self.evolve({"a#1": Rows(instance=row)}, plan), Conflict)
 
     @property
     def is_altered_by_conflicts(self) -> bool:

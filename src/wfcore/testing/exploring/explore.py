@@ -107,7 +107,7 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
     """
     given = _Given(workflow, params, bodies, tuple(events), tuple(commands), tuple(workflows), id, codec, engine)
     bounds = Bounds(dispatchers=dispatchers, crashes=crashes, duplicates=duplicates, early_hooks=early_hooks)
-    knowledge = Knowledge(exact=exact)
+    knowledge = Knowledge(exact=exact, reborn="create" in commands and not engine.tells_incarnations_apart)
     while True:
         explorer = _Explorer(given, bounds, invariant, knowledge)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import attrs
+
 from wfcore.keys import timer_id
 from wfcore.plan import Conflict, Plan, PutStep
 from wfcore.planner import StepCall
@@ -13,7 +15,7 @@ from wfcore.testing.exploring.outside import Outside
 from wfcore.testing.exploring.planning import Body, Ready, Rest, Trouble
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import IDLE, Action, Beaten, Firing, Holding, Past, State
-from wfcore.testing.exploring.unread import PAST
+from wfcore.testing.exploring.unread import PAST, START
 
 
 class Moves:
@@ -64,8 +66,9 @@ class Moves:
                     yield from self._take(early, who, "take early", (ref, *hook[1:]), now)
         if state.duplicates:
             twice = state._replace(duplicates=state.duplicates - 1)
+            long_ago = PAST if space.normal.knowledge.shifts else START
             for firing in space.firings[state.fired]:
-                yield from self._take(twice, who, "take again", firing, PAST)
+                yield from self._take(twice, who, "take again", firing, long_ago)
 
     def _take(self, state: State, who: int, kind: str, firing: Firing, fired_at: datetime) -> Iterator[Move]:
         space = self._space
@@ -192,7 +195,8 @@ class Moves:
         plan = space.plan(ready.plan)
         if space.engine.is_altered_by_conflicts:
             before = space.worlds.world(state.world)
-            changed = space.changed(before, space.engine.after_conflict(before, plan), plan, None, state.now)
+            after = space.engine.after_conflict(before, plan)
+            changed = space.changed(before, after, attrs.evolve(plan, mutations=()), None, state.now)
             if isinstance(changed, Broken):
                 return Move(Action("commit", who, worker.ref), None, "", changed)
             state = state._replace(world=changed)

@@ -33,12 +33,14 @@ class Knowledge:
         exact: every instant and every version does.
         counting: runs of bodies do.
         wanted: the types of events that any wait has wanted.
+        reborn: versions do, because an instance may be deleted and come back.
         absolute: it does what the calendar says: code has named an instant, or an instant stands in a text.
     """
 
     exact: bool = False
     counting: bool = False
     wanted: set[str] = attrs.field(factory=set)
+    reborn: bool = False
     absolute: bool = False
 
     @property
@@ -73,7 +75,13 @@ class Normal:
     def renumbered(self, rows: Rows) -> Rows:
         """The rows with the first version again; nobody else may be at work on them."""
         instance = rows.instance
-        if self.knowledge.exact or instance is None or any(step.status == "started" for step in rows.steps.values()):
+        known = self.knowledge
+        if (
+            known.exact
+            or known.reborn
+            or instance is None
+            or any(step.status == "started" for step in rows.steps.values())
+        ):
             return rows
         first = attrs.evolve(instance, version=1, execution_id=f"{instance.created_by}:1")
         return attrs.evolve(rows, instance=first)

@@ -51,6 +51,7 @@ class Space:
         self.rows = rows
         self.normal = normal
         self.counting = normal.knowledge.counting
+        self._collapses = not (self.counting or normal.knowledge.reborn or engine.is_altered_by_conflicts)
         self.worlds = Worlds(rows)
         self.workers: Numbers[Worker] = Numbers(None)
         self.firings: Numbers[tuple[Firing, ...]] = Numbers(())
@@ -177,7 +178,7 @@ class Space:
         an exception: their results are kept (rule S13).
         """
         worker = self.workers[number]
-        if not isinstance(worker, Holding) or self.counting:
+        if not isinstance(worker, Holding) or not self._collapses:
             return number
         rows = self.worlds.number(world, worker.ref)
         if rows == worker.rows:
