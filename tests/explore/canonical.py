@@ -15,12 +15,15 @@ Reminded = EventType("reminded", str)
 RETRY = Retry(max_attempts=3, delay=5 * SECOND)
 
 
-class Busy(Exception):
+class BusyError(Exception):
     pass
 
 
 def body(attempt: Attempt) -> str:
     raise AssertionError("no body runs while a workflow is explored")
+
+
+USUAL = "conflict", "crash", "duplicate", "event", "time", "Completed"
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +53,12 @@ class Case:
     @property
     def name(self) -> str:
         return self.workflow.name
+
+    def missing(self, found: Exploration) -> list[str]:
+        """What the exploration should have seen, and has not."""
+        results = {str(each) for each in found.results}
+        wanted = [each for each in (*USUAL, *self.witnesses) if each not in found.witnessed]
+        return wanted + sorted({*self.results} ^ results)
 
     def explored(self, **bounds: Any) -> Exploration:
         settings: dict[str, Any] = {"events": self.events, "commands": self.commands, "confluent": self.confluent}
@@ -153,21 +162,46 @@ async def pausing(step: AsyncStep) -> str:
     return first + approval.payload
 
 
-OUTCOMES: Callable[[str], list[Outcome]] = lambda value: [returns(value), fails(Busy())]
+OUTCOMES: Callable[[str], list[Outcome]] = lambda value: [returns(value), fails(BusyError())]
 CASES = [
-    Case(workflow=retrying, bodies={"reserve": [returns("r")], "charge": OUTCOMES("c")}),
-    Case(workflow=sleeping, bodies={"wake": [returns("w")], "rise": [returns("r")]}),
+    Case(
+        workflow=retrying,
+        bodies={"reserve": [returns("r")], "charge": OUTCOMES("c")},
+        witnesses=["continuation", "unseen hook", "Suspended", "Errored"],
+        results=["complete: 'rc'", "errored: StepFailedError: step 'do:charge' failed: BusyError"],
+    ),
+    Case(
+        workflow=sleeping,
+        bodies={"wake": [returns("w")], "rise": [returns("r")]},
+        witnesses=["Suspended", "Rescheduled"],
+        results=["complete: 'wr'"],
+    ),
     Case(
         workflow=approving,
         bodies={"request": [returns("r")], "escalate": [returns("e")]},
         confluent=False,
+        witnesses=["Suspended", "Rescheduled"],
+        results=["complete: 'reva'", "complete: 're'"],
     ),
-    Case(workflow=racing, bodies={"tell": [returns("t")]}, confluent=False),
-    Case(workflow=fanning, bodies={"work": per_attempt(OUTCOMES("w"), [returns("w")])}),
+    Case(
+        workflow=racing,
+        bodies={"tell": [returns("t")]},
+        confluent=False,
+        witnesses=["Suspended", "Rescheduled"],
+        results=["complete: 'evat'", "complete: 'latet'"],
+    ),
+    Case(
+        workflow=fanning,
+        bodies={"work": per_attempt(OUTCOMES("w"), [returns("w")])},
+        witnesses=["continuation", "unseen hook", "Suspended"],
+        results=["complete: 'wwn'"],
+    ),
     Case(
         workflow=parent,
         bodies={"start": [starts], "message": [messages], "read": [returns("r")]},
         workflows=[child],
+        witnesses=["continuation", "unseen hook", "Suspended"],
+        results=["complete: 'sent'"],
     ),
     Case(
         workflow=saga,
@@ -178,10 +212,14 @@ CASES = [
             "cancel flight": [returns("-f")],
             "cancel hotel": [returns("-h")],
         },
+        witnesses=["continuation", "unseen hook", "Suspended"],
+        results=["complete: 'booked'", "complete: 'cancelled'"],
     ),
     Case(
         workflow=pausing,
         bodies={"begin": [returns("b")]},
         commands=["pause", "resume"],
+        witnesses=["pause", "resume", "Paused", "Suspended"],
+        results=["complete: 'beva'"],
     ),
 ]

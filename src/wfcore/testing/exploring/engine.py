@@ -55,6 +55,11 @@ class Engine:
         return isinstance(self.evolve({"a#1": Rows(instance=row)}, plan), Conflict)
 
     @property
+    def is_own(self) -> bool:
+        """Whether planner and store are wfcore's own."""
+        return self.plan_tick is plan_tick and self.evolve is evolve
+
+    @property
     def is_altered_by_conflicts(self) -> bool:
         """Whether a lost plan changes anything."""
         return self.after_conflict is not unchanged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -114,7 +115,11 @@ class Counterexample:
 
 
 def _listed(name: str, schedule: Schedule) -> list[str]:
-    return [f"    {name} = [", *(f"        {each.action!r}," for each in schedule), "    ]"]
+    return [
+        f"    {name} = [",
+        *(f"        {json.dumps(each.action, ensure_ascii=False)}," for each in schedule),
+        "    ]",
+    ]
 
 
 @final

@@ -74,8 +74,6 @@ class Moves:
         space = self._space
         holding = Holding(firing[0], firing, fired_at, space.worlds.number(state.world, firing[0]), state.now)
         happened = {"take": "", "take early": "early hook", "take again": "duplicate"}[kind]
-        if happened:
-            space.witnessed.add(happened)
         number = space.workers.of(holding)
         boundary = space.boundary(number)
         action = Action(kind, who, firing[1])

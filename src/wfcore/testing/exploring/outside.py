@@ -103,7 +103,7 @@ class Outside:
             if isinstance(found, Broken):
                 yield Move(action, None, "", found)
             elif found is not None:
-                plan, world = found
+                _plan, world = found
                 workers = tuple(number and self._space.beaten(number, world) for number in state.workers)
                 after = state._replace(
                     world=self._space.renumbered(world, workers),
@@ -111,8 +111,7 @@ class Outside:
                     events=left - bit if kind == "event" else state.events,
                     commands=left - bit if kind == "command" else state.commands,
                 )
-                self._space.witnessed.add(f"{kind}: {action.what}" if kind == "command" else kind)
-                yield Move(action, after, type(plan.outcome).__name__)
+                yield Move(action, after, action.what if kind == "command" else "event")
 
     def _has_equal_before(self, choice: int, left: int) -> bool:
         """Whether an equal event is still to come: it does not matter which of them comes first."""

@@ -10,7 +10,7 @@ from wfcore.testing.exploring.moves import Moves
 from wfcore.testing.exploring.options import told
 from wfcore.testing.exploring.planning import Body
 from wfcore.testing.exploring.space import Move, Space
-from wfcore.testing.exploring.state import Holding, State, text_of
+from wfcore.testing.exploring.state import State, text_of
 from wfcore.testing.exploring.tables import MOMENT
 
 
@@ -57,11 +57,4 @@ class Retold:
             boundary = self._space.boundary(state.workers[action.who])
             assert isinstance(boundary, Body)
             return told(self._space.planning.options.of(boundary.call)[action.choice])
-        if action.kind == "commit" and move.state is not None:
-            holding = self._space.workers[state.workers[action.who]]
-            ref = holding.ref if isinstance(holding, Holding) else action.what
-            number = self._space.worlds.refs(move.state.world).get(ref)
-            instance = None if number is None else self._space.rows[number].instance
-            if move.happened != "conflict" and instance is not None:
-                return f"{move.happened}: {instance.status}"
         return move.happened if action.kind != "pass" else ""

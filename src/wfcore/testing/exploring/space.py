@@ -57,7 +57,6 @@ class Space:
         self.firings: Numbers[tuple[Firing, ...]] = Numbers(())
         self.pasts: Numbers[Past] = Numbers(Past())
         self.writes: list[object] = []
-        self.witnessed: set[str] = set()
         self._write_numbers: Numbers[tuple[str, str, int, str]] = Numbers()
         self._boundaries: dict[int, Boundary] = {}
         self._evolved: dict[tuple[int, int, datetime], int | Conflict | Broken] = {}
@@ -191,12 +190,16 @@ class Space:
     def _after_beating(self, number: int, worker: Holding, rows: int, world: int) -> int:
         if _version(self.rows[rows]) == _version(self.rows[worker.rows]):
             return number
-        plan = finished(worker, lambda each: self.boundary(self.workers.of(each)))
-        if not isinstance(plan, Ready) or plan.held or worker.held or _starts(self.rows[rows]) & worker.mine:
+        started = _starts(self.rows[rows]) | _starts(self.rows[worker.rows])
+        if worker.held or started & worker.mine:
             return number
-        after = self.engine.evolve(self.worlds.world(world), self.plan(plan.plan))
-        if not isinstance(after, Conflict) or after.ref != worker.ref:
-            return number
+        if not self.engine.is_own:  # then seeing is believing
+            plan = finished(worker, lambda each: self.boundary(self.workers.of(each)))
+            if not isinstance(plan, Ready):
+                return number
+            after = self.engine.evolve(self.worlds.world(world), self.plan(plan.plan))
+            if not isinstance(after, Conflict) or after.ref != worker.ref:
+                return number
         return self.workers.of(Beaten(worker.ref, worker.firing, worker.absent))
 
     # -- what has to hold
@@ -204,7 +207,7 @@ class Space:
     def check_replay(self, worker: Holding, following: int) -> Broken | None:
         """Whether code that goes on after a checkpoint sees what replay shows it (rule L8)."""
         live, replayed = self.planning.framed(worker), self.boundary(following)
-        if self._alike(live, replayed):
+        if live == replayed or self._alike(live, replayed):
             return None
         return Broken(REPLAY, f"going on, {self._told(live)}; on replay, {self._told(replayed)}")
 
