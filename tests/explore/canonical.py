@@ -106,14 +106,17 @@ async def racing(step: AsyncStep) -> str:
 
 @workflow(name="fan-out")
 async def fanning(step: AsyncStep) -> str:
-    async def part(step: AsyncStep) -> str:
-        return await step.do("work", body, retry=RETRY)
+    async def left(step: AsyncStep) -> str:
+        return await step.do("left", body, retry=RETRY)
+
+    async def right(step: AsyncStep) -> str:
+        return await step.do("right", body)
 
     async def nap(step: AsyncStep) -> str:
         await step.sleep("nap", 8 * SECOND)
         return "n"
 
-    return "".join(await step.gather("parts", part, part, nap))
+    return "".join(await step.gather("parts", left, right, nap))
 
 
 @workflow(name="child")
@@ -192,9 +195,9 @@ CASES = [
     ),
     Case(
         workflow=fanning,
-        bodies={"work": per_attempt(OUTCOMES("w"), [returns("w")])},
+        bodies={"left": per_attempt(OUTCOMES("l"), [returns("l")]), "right": [returns("r")]},
         witnesses=["continuation", "unseen hook", "Suspended"],
-        results=["complete: 'wwn'"],
+        results=["complete: 'lrn'"],
     ),
     Case(
         workflow=parent,

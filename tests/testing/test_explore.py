@@ -35,7 +35,7 @@ def test_the_results_are_those_of_an_enumerator_that_merges_nothing(name: str, d
     found = case.explored(dispatchers=dispatchers, crashes=crashes, duplicates=0)
     naive = Naive(case, dispatchers, crashes).results()
     assert naive == {
-        str(each).replace("'rc'", '"rc"').replace("'wr'", '"wr"').replace("'wwn'", '"wwn"') for each in found.results
+        str(each).replace("'rc'", '"rc"').replace("'wr'", '"wr"').replace("'lrn'", '"lrn"') for each in found.results
     }
 
 

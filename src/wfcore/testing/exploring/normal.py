@@ -126,22 +126,31 @@ def _plain(instant: datetime | None) -> datetime | None:
     return instant if instant is None or type(instant) is datetime else PAST + (instant - PAST)
 
 
-def shown(rows: Rows) -> Rows:
+class Shown:
     """Normal rows, with instants of the past that tell if they are looked at."""
-    instance = rows.instance
-    if instance is not None:
-        instance = attrs.evolve(
-            instance,
-            created_at=UNREAD,
-            updated_at=UNREAD,
-            started_at=instance.started_at and UNREAD,
-            completed_at=instance.completed_at and UNREAD,
-        )
-    steps = {
-        key: attrs.evolve(step, created_at=UNREAD, settled_at=UNREAD) if step.settled_at else step
-        for key, step in rows.steps.items()
-    }
-    return attrs.evolve(rows, instance=instance, steps=steps)
+
+    def __init__(self) -> None:
+        self._steps: dict[int, tuple[StepRecord, StepRecord]] = {}
+
+    def rows(self, rows: Rows) -> Rows:
+        """The rows as code may see them."""
+        instance = rows.instance
+        if instance is not None:
+            instance = attrs.evolve(
+                instance,
+                created_at=UNREAD,
+                updated_at=UNREAD,
+                started_at=instance.started_at and UNREAD,
+                completed_at=instance.completed_at and UNREAD,
+            )
+        return attrs.evolve(rows, instance=instance, steps={key: self._step(step) for key, step in rows.steps.items()})
+
+    def _step(self, step: StepRecord) -> StepRecord:
+        if step.settled_at is None:
+            return step
+        if id(step) not in self._steps:  # the step is kept, so that no other takes its id
+            self._steps[id(step)] = step, attrs.evolve(step, created_at=UNREAD, settled_at=UNREAD)
+        return self._steps[id(step)][1]
 
 
 def _instance(row: Instance) -> Instance:

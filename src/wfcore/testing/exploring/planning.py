@@ -15,7 +15,7 @@ from wfcore.planner import Continue, Done, Settled, StepCall, Stop
 from wfcore.planner.tick import RECOVER_AFTER
 from wfcore.ports import Codec
 from wfcore.testing.exploring.engine import Engine
-from wfcore.testing.exploring.normal import shown
+from wfcore.testing.exploring.normal import Shown
 from wfcore.testing.exploring.options import Options, result_of
 from wfcore.testing.exploring.state import Holding
 from wfcore.testing.exploring.tables import Numbers, RowsTable
@@ -101,7 +101,8 @@ class Planning:
         self._rows = rows
         self._codec = codec if exact else WatchingCodec(codec)
         self._exact = exact
-        self._shown: dict[int, Rows] = {}
+        self._shown = Shown()
+        self._rows_shown: dict[int, Rows] = {}
         self._held: Numbers[Held] = Numbers()
         self._done: dict[int, Done] = {}
 
@@ -120,13 +121,13 @@ class Planning:
     def replayed(self, worker: Holding, rows: Rows, at: datetime) -> Boundary:
         """How far it gets from other rows, at which no body has run."""
         blank = worker._replace(answers=(), held=(), mine=frozenset(), at=at)
-        return self._boundary(blank, (rows if self._exact else shown(rows)).snapshot(self._time(at)))
+        return self._boundary(blank, (rows if self._exact else self._shown.rows(rows)).snapshot(self._time(at)))
 
     def _snapshot(self, worker: Holding) -> Snapshot:
-        rows = self._shown.get(worker.rows)
+        rows = self._rows_shown.get(worker.rows)
         if rows is None:
             rows = self._rows[worker.rows]
-            rows = self._shown[worker.rows] = rows if self._exact else shown(rows)
+            rows = self._rows_shown[worker.rows] = rows if self._exact else self._shown.rows(rows)
         return rows.snapshot(self._time(worker.at))
 
     def _time(self, at: datetime) -> datetime:

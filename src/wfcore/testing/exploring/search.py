@@ -11,7 +11,7 @@ import attrs
 from wfcore.model import TERMINAL, Instance
 from wfcore.testing.exploring.checks import EQUAL_RESULTS, GOES_ON, OWN, Broken
 from wfcore.testing.exploring.moves import Moves
-from wfcore.testing.exploring.normal import shown
+from wfcore.testing.exploring.normal import Shown
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import Action, State, text_of
 from wfcore.testing.exploring.view import World
@@ -51,6 +51,7 @@ class Judge:
         self._space = space
         self._ref = ref
         self._invariant = invariant
+        self._shown = Shown()
         self._judged: dict[tuple[object, ...], Broken | None] = {}
         self._ends: dict[int, Instance | None] = {}
 
@@ -90,7 +91,7 @@ class Judge:
         writes = [space.writes[number] for number in past.writes]
         rows = space.worlds.world(state.world)
         if not space.normal.knowledge.exact:
-            rows = {ref: shown(each) for ref, each in rows.items()}
+            rows = {ref: self._shown.rows(each) for ref, each in rows.items()}
         world = World(self._ref, rows, state.now, past, writes, space.normal.knowledge)
         try:
             holds = invariant(world)

@@ -43,6 +43,7 @@ class RowsTable:
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
         self._by_identity: dict[int, int] = {}
+        self._contents: dict[int, tuple[object, Hashable]] = {}
         self._values: list[tuple[str, Rows]] = []
         self._hooks: list[tuple[tuple[datetime, str, int | None, str], ...]] = []
         self._deadlines: list[tuple[datetime, ...]] = []
@@ -53,7 +54,7 @@ class RowsTable:
         number = self._by_identity.get(id(rows))
         if number is not None:
             return number
-        content = _content(ref, rows)
+        content = self._content(ref, rows)
         number = self._numbers.get(content)
         if number is None:
             number = self._numbers[content] = len(self._values)
@@ -63,6 +64,22 @@ class RowsTable:
             self._too_late.append(_too_late(rows))
             self._by_identity[id(rows)] = number
         return number
+
+    def _content(self, ref: str, rows: Rows) -> Hashable:
+        values, instance = self._values_of, rows.instance
+        return (
+            ref,
+            None if instance is None else values(instance),
+            frozenset(map(values, rows.steps.values())),
+            tuple(map(values, rows.events.values())),
+            frozenset(map(values, rows.hooks.values())),
+        )
+
+    def _values_of(self, row: Any) -> Hashable:
+        found = self._contents.get(id(row))
+        if found is None:  # the row is kept, so that no other takes its id
+            found = self._contents[id(row)] = row, tuple(_frozen(getattr(row, name)) for name in _names(type(row)))
+        return found[1]
 
     def __getitem__(self, number: int) -> Rows:
         return self._values[number][1]
@@ -121,21 +138,6 @@ class Worlds:
     def world(self, number: int) -> dict[str, Rows]:
         """The rows, by ref."""
         return {ref: self.rows[each] for ref, each in self._maps[number].items()}
-
-
-def _content(ref: str, rows: Rows) -> Hashable:
-    instance = rows.instance
-    return (
-        ref,
-        None if instance is None else _values(instance),
-        frozenset(_values(step) for step in rows.steps.values()),
-        tuple(_values(event) for event in rows.events.values()),
-        frozenset(_values(hook) for hook in rows.hooks.values()),
-    )
-
-
-def _values(row: Any) -> Hashable:
-    return tuple(_frozen(getattr(row, name)) for name in _names(type(row)))
 
 
 _NAMES: dict[type, tuple[str, ...]] = {}
