@@ -17,7 +17,7 @@ MUTMUT := $(VENV)/mutmut
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
-.PHONY: environments demo test check lint types coverage format bench crash storms laws mutants mutmut survivors kit sizes clean
+.PHONY: environments demo test check lint types coverage format bench crash storms laws explore mutants mutmut survivors kit sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
 	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
@@ -59,6 +59,9 @@ kit: $(TEST)/.stamp  ## the wheel, pytest and the pages about testing, in an emp
 
 laws: $(TEST)/.stamp  ## 50,000 examples of every law; PROFILE=ci: 1,000
 	WFCORE_HYPOTHESIS_PROFILE=$(PROFILE) $(TEST)/bin/python -m pytest $(LAWS) -o faulthandler_timeout=0 $(ARGS)
+
+explore: $(TEST)/.stamp  ## every interleaving of eight workflows, 3 dispatchers; ARGS="--dispatchers 2 retry saga"
+	$(TEST)/bin/python -m tests.explore $(or $(ARGS),--dispatchers 3)
 
 mutants: $(TEST)/.stamp  ## a patch that breaks each rule, and the test that fails; ARGS="G4 S"
 	$(TEST)/bin/python -m tests.mutants $(ARGS)

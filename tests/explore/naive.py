@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from tests.explore.canonical import Case
@@ -46,7 +46,7 @@ class Naive:
                 yield rows, hook.due_at, workers, crashes
                 break
         for who, worker in enumerate(workers):
-            put = lambda each, who=who: (*workers[:who], each, *workers[who + 1 :])
+            put = partial(_put, workers, who)
             if worker is None:
                 if hooks and hooks[0].due_at <= now:
                     yield rows, now, put((rows, now, hooks[0], frozenset(), ())), crashes
@@ -66,7 +66,7 @@ class Naive:
                 yield (
                     left,
                     now,
-                    put((left, left.instance.updated_at, worker[2], worker[3] | {plan.execution_id}, ())),
+                    put((left, plan.mutations[0].instance.updated_at, worker[2], worker[3] | {plan.execution_id}, ())),
                     crashes,
                 )
             else:
@@ -110,3 +110,7 @@ class Naive:
         except Asked:
             return asked[0], None, False
         return (0, committed[0], True) if committed else (0, plan, False)
+
+
+def _put(workers: Any, who: int, each: Any) -> Any:
+    return (*workers[:who], each, *workers[who + 1 :])

@@ -9,12 +9,12 @@ import pytest
 from tests.explore.canonical import CASES, RETRY, Approved, BusyError, body, child, messages, parent, starts
 from tests.explore.naive import Naive
 from wfcore import AsyncStep, Plan, Step, plan_tick, workflow
-from wfcore.testing import Engine, Exploration, World, explore, fails, per_attempt, returns
+from wfcore.testing import Bodies, Engine, Exploration, World, explore, fails, per_attempt, returns
 from wfcore.testing.exploring import checks
 
 SECOND = timedelta(seconds=1)
 BY_NAME = {case.name: case for case in CASES}
-ONE = {"one": [returns("1")]}
+ONE: Bodies = {"one": [returns("1")]}
 
 
 @workflow(name="two-steps")
@@ -23,7 +23,7 @@ async def two_steps(step: AsyncStep) -> str:
     return first + await step.do("two", body, retry=RETRY)
 
 
-TWO = {"one": [returns("1")], "two": [returns("2"), fails(BusyError())]}
+TWO: Bodies = {"one": [returns("1")], "two": [returns("2"), fails(BusyError())]}
 
 
 # -- it explores everything
@@ -90,7 +90,7 @@ def test_a_step_without_outcomes_is_named() -> None:
 
 
 def test_an_outcome_without_a_step_is_named() -> None:
-    found = explore(two_steps, bodies=TWO | {"three": [returns("3")]}).counterexample
+    found = explore(two_steps, bodies={**TWO, "three": [returns("3")]}).counterexample
     assert found is not None
     assert (checks.BODIES, True) == (found.invariant, "'three'" in found.message)
 
@@ -108,7 +108,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 def test_outcomes_may_depend_on_the_attempt() -> None:
-    bodies = ONE | {"two": per_attempt([fails(BusyError())], [returns("2")])}
+    bodies: Bodies = {**ONE, "two": per_attempt([fails(BusyError())], [returns("2")])}
     assert ["complete: '12'"] == [str(each) for each in explore(two_steps, bodies=bodies).check().results]
 
 
@@ -123,7 +123,7 @@ def test_a_body_may_queue_writes_and_messages() -> None:
         events = world.other(child, "1").events
         assert len(events) == len(world.writes), events
 
-    bodies = {"start": [starts], "message": [messages], "read": [returns("r")]}
+    bodies: Bodies = {"start": [starts], "message": [messages], "read": [returns("r")]}
     explore(parent, bodies=bodies, workflows=[child], invariant=once).check()
 
 
@@ -164,7 +164,7 @@ def test_results_have_to_be_equal_if_bodies_did_the_same() -> None:
         await step.do("two", body)
         return "late" if step.now() > began else "soon"
 
-    bodies = ONE | {"two": [returns("2")]}
+    bodies: Bodies = {**ONE, "two": [returns("2")]}
     found = explore(clock, bodies=bodies).counterexample
     assert found is not None
     assert checks.EQUAL_RESULTS == found.invariant

@@ -29,6 +29,7 @@ from wfcore.testing.expect import (
     writes,
 )
 from wfcore.testing.exploring import (
+    Bodies,
     Counterexample,
     Engine,
     Exploration,
@@ -72,6 +73,7 @@ from wfcore.testing.trace import Trace, TraceRow
 
 __all__ = [
     "START",
+    "Bodies",
     "Body",
     "ClockMismatchError",
     "Command",

@@ -186,9 +186,12 @@ def starts_without_deadline(mutation: Mutation) -> Mutation | None:
 
 def extends_waits(snapshot: Snapshot, plan: Plan) -> Plan:
     """Whoever looks at a sleep puts it off."""
-    open_ = [step for step in snapshot.steps if step.status == "waiting" and step.kind == "sleep" and step.wake_at]
     put = {each.step.key for each in plan.mutations if isinstance(each, PutStep)}
-    later = [attrs.evolve(step, wake_at=step.wake_at + 10 * SECOND) for step in open_ if step.key not in put]
+    later = [
+        attrs.evolve(step, wake_at=step.wake_at + 10 * SECOND)
+        for step in snapshot.steps
+        if step.status == "waiting" and step.kind == "sleep" and step.wake_at and step.key not in put
+    ]
     if plan.is_empty or not later:
         return plan
     moved = attrs.evolve(plan, mutations=(*plan.mutations, *map(PutStep, later)))

@@ -3,10 +3,11 @@
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.exploration import Counterexample, Exploration, Played, Result
 from wfcore.testing.exploring.explore import explore
-from wfcore.testing.exploring.options import Outcome, PerAttempt, per_attempt
+from wfcore.testing.exploring.options import Bodies, Outcome, PerAttempt, per_attempt
 from wfcore.testing.exploring.view import World
 
 __all__ = [
+    "Bodies",
     "Counterexample",
     "Engine",
     "Exploration",

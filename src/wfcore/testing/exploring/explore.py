@@ -79,8 +79,8 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
         workflow: the workflow.
         params: of the instance.
         bodies: what each ``do`` may do, ``{"charge": [returns(Payment("p")), fails(CardDeclined())]}``: each outcome is
-            a branch of the search. By bare name, or by key. :func:`per_attempt` gives outcomes by attempt. A function of
-            the attempt may queue writes, starts and messages. The body of ``on_consume`` is named by the wait's key.
+            a branch of the search. By bare name, or by key. :func:`per_attempt` gives outcomes by attempt. A function
+            of the attempt may queue writes, starts and messages. The body of ``on_consume`` is named by the wait's key.
         events: ``(type, payload)`` of events that may arrive, each once, at any moment, in any order.
         commands: ``"pause"``, ``"resume"``, ``"terminate"``, ``"restart"``, ``"delete"``, ``"create"``: likewise.
         dispatchers: how many there are.

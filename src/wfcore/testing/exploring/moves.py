@@ -13,6 +13,7 @@ from wfcore.planner import StepCall
 from wfcore.testing.exploring.checks import BODY_RUNS, NOT_EARLY, Broken
 from wfcore.testing.exploring.outside import Outside
 from wfcore.testing.exploring.planning import Body, Ready, Rest, Trouble
+from wfcore.testing.exploring.replays import Replays
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import IDLE, Action, Beaten, Firing, Holding, Past, State
 from wfcore.testing.exploring.unread import PAST, START
@@ -31,6 +32,7 @@ class Moves:
 
     def __init__(self, space: Space, outside: Outside) -> None:
         self._space = space
+        self._replays = Replays(space)
         self._outside = outside
 
     def of(self, state: State) -> Iterator[Move]:
@@ -162,7 +164,7 @@ class Moves:
         if isinstance(world, Broken):
             return Move(action, None, "", world)
         past, broken = self._recorded(state, worker, ready, plan)
-        broken = broken or space.check_end(world, worker, ready)
+        broken = broken or self._replays.at_the_end(world, worker, ready)
         if broken is not None:
             return Move(action, None, "", broken)
         others = tuple(
@@ -182,7 +184,7 @@ class Moves:
         seen = {hook_id for _due_at, hook_id, *_ in space.rows.hooks(worker.rows)} | {timer_id(worker.ref)}
         if any(hook[1] not in seen for hook in space.rows.hooks(following.rows)):
             return self._retrieves(state, who, following, action, "unseen hook")
-        broken = space.check_replay(worker, space.workers.of(following))
+        broken = self._replays.going_on(worker, space.workers.of(following))
         if broken is not None:
             return Move(action, None, "", broken)
         return self._settles(state, who, following, action, "continuation")

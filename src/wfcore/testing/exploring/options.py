@@ -36,6 +36,7 @@ def per_attempt(*attempts: Sequence[Outcome]) -> PerAttempt:
 
 
 Bodies: TypeAlias = Mapping[str, Sequence[Outcome] | PerAttempt]
+"""What the bodies of a workflow may do, by step: to annotate a table that stands apart from its ``explore``."""
 
 
 class Options:

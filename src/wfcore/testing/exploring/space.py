@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-
-import attrs
+from typing import NamedTuple
 
 from wfcore.evolve import NOTHING, Rows, World
-from wfcore.model import Instance
-from wfcore.outcome import Completed, Errored
 from wfcore.plan import Conflict, Plan, PutInstance, PutStep, Write
-from wfcore.testing.exploring.checks import REPLAY, Broken, Change, broken_by, broken_in
+from wfcore.testing.exploring.checks import Broken, Change, broken_by, broken_in
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.normal import Normal, shifted
-from wfcore.testing.exploring.planning import Body, Boundary, Planning, Ready, Rest, finished
+from wfcore.testing.exploring.planning import Boundary, Planning, Ready, finished
 from wfcore.testing.exploring.state import Action, Beaten, Firing, Holding, Past, State, Worker
 from wfcore.testing.exploring.tables import Numbers, RowsTable, Worlds
 
@@ -202,54 +198,6 @@ class Space:
                 return number
         return self.workers.of(Beaten(worker.ref, worker.firing, worker.absent))
 
-    # -- what has to hold
-
-    def check_replay(self, worker: Holding, following: int) -> Broken | None:
-        """Whether code that goes on after a checkpoint sees what replay shows it (rule L8)."""
-        live, replayed = self.planning.framed(worker), self.boundary(following)
-        if live == replayed or self._alike(live, replayed):
-            return None
-        return Broken(REPLAY, f"going on, {self._told(live)}; on replay, {self._told(replayed)}")
-
-    def _alike(self, live: Boundary, replayed: Boundary) -> bool:
-        match live, replayed:
-            case Body(one), Body(other):
-                return _identity(one) == _identity(other)
-            case Ready(one_plan), Ready(other_plan):
-                return self.plan(one_plan) == self.plan(other_plan)
-            case Rest(), Rest():
-                return True
-            case _:
-                return False
-
-    def check_end(self, world: int, worker: Holding, ready: Ready) -> Broken | None:
-        """Whether a run that has ended would end in the same way if it were replayed from its records."""
-        plan = self.plan(ready.plan)
-        if not isinstance(plan.outcome, Completed | Errored) or not ready.performed:
-            return None
-        basis = self.rows[worker.rows].instance
-        rows = self.rows[self.worlds.number(world, worker.ref)]
-        ended = rows.instance
-        if basis is None or ended is None:
-            return None
-        at = written_at(plan) or worker.at
-        boundary = self.planning.replayed(worker, _reopened(rows, basis, ended), at)
-        outcome = self.plan(boundary.plan).outcome if isinstance(boundary, Ready) else None
-        if outcome == plan.outcome:
-            return None
-        return Broken(REPLAY, f"it ended with {plan.outcome}; on replay, {self._told(boundary)}")
-
-    def _told(self, boundary: Boundary) -> str:
-        match boundary:
-            case Body(call):
-                return f"it runs {call.key!r}, attempt {call.attempt.number}"
-            case Ready(plan):
-                return f"it plans {self.plan(plan).outcome}"
-            case Rest(plan):
-                return f"it does nothing: {plan.outcome}"
-            case _:
-                return f"{boundary.about}: {boundary.text}"
-
     # -- the past
 
     def written(self, past: Past, plan: Plan) -> Past:
@@ -274,16 +222,6 @@ def _names(rows: Rows) -> frozenset[str]:
 
 def _starts(rows: Rows) -> frozenset[str]:
     return frozenset(step.execution_id for step in rows.steps.values() if step.status == "started")
-
-
-def _identity(call: Any) -> tuple[object, ...]:
-    attempt = call.attempt
-    return call.key, attempt.number, attempt.idempotency_key, attempt.last_failure, call.started_by, call.retry
-
-
-def _reopened(rows: Rows, basis: Instance, ended: Instance) -> Rows:
-    instance = attrs.evolve(ended, status="active", version=basis.version, output=None, failure=None, completed_at=None)
-    return attrs.evolve(rows, instance=instance, hooks={})
 
 
 def _version(rows: Rows) -> tuple[object, ...]:
