@@ -46,6 +46,7 @@ from wfcore.errors import WriteFailedError
 from wfcore.failure import failure_of
 from wfcore.model import TERMINAL, InstanceStatus, StepRecord
 from wfcore.plan import DeleteHook, DeleteStep, Plan, PutHook, PutStep
+from wfcore.planner.reopening import Reopening, failed_step, reopening
 
 LATER = T0 + MINUTE
 REFUSED = failure_of(StepFailedError("do:charge", FAILURE))
@@ -107,7 +108,8 @@ def test_m7_a_request_to_pause_that_found_the_instance_ended_is_withdrawn() -> N
     hooks = [message("#pause-1"), message("e1"), notice(7)]
     plan = plan_retry(snapshot(row, events=[pause_request(), event()], hooks=hooks), REF, execution_id="retry")
     deleted = [each.id for each in plan.mutations if isinstance(each, DeleteHook)]
-    assert (["#pause-1"], [message("#pause-1").id]) == (list(written_events(plan)), deleted)
+    request = attrs.evolve(pause_request(), consumed_by="#pause", consumed_run=1, delivered_at=T0)
+    assert ({"#pause-1": request}, [message("#pause-1").id]) == (written_events(plan), deleted)
 
 
 def test_m7_a_failed_step_is_opened_with_fresh_attempts() -> None:
@@ -181,6 +183,31 @@ CASES: dict[str, tuple[list[StepRecord], tuple[str, ...], tuple[str, ...]]] = {
         ("do:b",),
         (),
     ),
+    "none before a race that was decided": (
+        [failed("do:a", 1), failed("race:r[0]>do:x", 2), done("race:r[1]>do:y", 3), failed("do:b", 4)],
+        ("do:b",),
+        (),
+    ),
+    "none before a race that was decided by a failure": (
+        [failed("do:a", 1), failed("race:r[0]>do:x", 2), failed("do:b", 3)],
+        ("do:b",),
+        (),
+    ),
+    "one in a branch after a race that nothing is recorded of but a loser": (
+        [left("gather:g[a]>race:r[1]>sleep:nap"), failed("gather:g[a]>do:b", 1, settled_at=LATER)],
+        ("gather:g[a]>do:b",),
+        (),
+    ),
+    "one soon after a race that nothing is recorded of but a loser": (
+        [
+            done("do:a", 1),
+            done("do:b", 2),
+            left("race:r[1]>sleep:nap", created_at=T0),
+            failed("do:c", 3, settled_at=LATER),
+        ],
+        ("do:c",),
+        (),
+    ),
     "one after a race that nothing is recorded of but a loser": (
         [left("race:r[1]>sleep:nap", created_at=T0), failed("do:b", 1, settled_at=LATER)],
         ("do:b",),
@@ -240,6 +267,21 @@ HELD: dict[str, tuple[list[StepRecord], str, str]] = {
         "do:a",
         "race:r[1]>sleep:nap",
     ),
+    "such a race, and there is a result before the failure": (
+        [done("do:a", 1), failed("do:b", 2), left("race:r[1]>sleep:nap", created_at=LATER)],
+        "do:b",
+        "race:r[1]>sleep:nap",
+    ),
+    "a race, whose winner comes before a loser": (
+        [failed("do:a", 1), left("race:r[0]>sleep:nap"), done("race:r[1]>do:y", 2)],
+        "do:a",
+        "race:r[1]>do:y",
+    ),
+    "a result, and the failure has a bare name": (
+        [attrs.evolve(failed("do:a", 1), key="a"), done("do:b", 2)],
+        "a",
+        "do:b",
+    ),
     "a result, and there is more in other branches": (
         [done(TWO[1], 1), failed("do:a", 2), done("gather:h[b]>do:y", 3)],
         "do:a",
@@ -259,6 +301,44 @@ def test_m7_a_step_that_something_stands_on_is_not_retried(steps: list[StepRecor
     with pytest.raises(StepNotRetryableError) as refused:
         retry(*steps, failure=failure_of(StepFailedError(ended_by, FAILURE)))
     assert (REF, first) == (refused.value.ref, refused.value.step_key)
+
+
+@pytest.mark.parametrize(("steps", "ended_by", "first"), HELD.values(), ids=HELD)
+def test_m7_then_nothing_is_opened(steps: list[StepRecord], ended_by: str, first: str) -> None:
+    """Whatever the order in which a store gives the records."""
+    found = reopening(tuple(reversed(steps)), failure_of(StepFailedError(ended_by, FAILURE)))
+    held_by = next(step for step in steps if step.key == first)
+    assert Reopening(reopened=(), removed=(), held_by=held_by) == found
+
+
+def test_m7_of_rows_that_were_damaged_nothing_worse_is_said() -> None:
+    """Two have one place in the order of settlement."""
+    with pytest.raises(StepNotRetryableError) as refused:
+        retry(failed("do:b", 1), done("do:a", 1), failure=failure_of(StepFailedError("do:b", FAILURE)))
+    assert "do:b" == refused.value.step_key
+
+
+@pytest.mark.parametrize(
+    ("failure", "step"),
+    [
+        (None, failed("do:a", 1)),
+        (FAILURE, failed("do:a", 1)),
+        (failure_of(StepFailedError("do:other", FAILURE)), failed("do:a", 1)),
+        (failure_of(StepFailedError("do:a", FAILURE)), done("do:a", 1, failure=FAILURE)),
+        (failure_of(StepFailedError("do:a", FAILURE)), failed("do:a", 1, failure=None)),
+        (attrs.evolve(FAILURE, message=failure_of(StepFailedError("do:a", FAILURE)).message), failed("do:a", 1)),
+    ],
+    ids=["no failure", "of workflow code", "of another step", "a completed step", "no reason", "the same words"],
+)
+def test_m7_a_step_has_ended_an_instance_if_its_failure_was_raised(failure: Any, step: StepRecord) -> None:
+    """Here it has not."""
+    assert failed_step(failure, [step]) is None
+
+
+def test_m7_a_refused_write_is_found_whatever_the_order_of_the_records() -> None:
+    refused = failure_of(WriteFailedError(1, "str", "no such table"))
+    steps = (failed("do:b", 2, failure=refused), done("do:a", 1))
+    assert Retried(removed=("do:b",)) == retry(*steps, failure=refused).outcome
 
 
 def test_m7_a_time_out_that_something_stands_on_is_not_retried() -> None:

@@ -224,4 +224,4 @@ def _in_line(record: StepRecord, path: tuple[Segment, ...]) -> tuple[str, Segmen
         names.append(str(attrs.evolve(segment, branch=None)))
         if segment.branch is not None or segment.kind == "map":
             return ">".join(names), segment, path[place + 1 :]
-    return ">".join(names) or record.key, None, ()
+    return record.key, None, ()
