@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, assert_type
 from uuid import UUID
@@ -431,6 +431,7 @@ def use(store: Store, gateway: Gateway) -> None:
     assert_type(handle.preview.send_event(Cancelled), Plan)
     assert_type(client.apply(handle.preview.retry()), Applied | Conflict)
     assert_type(handle.explain(), Explanation)
+    assert_type(client.purge(ended_before=datetime(2026, 1, 1, tzinfo=UTC)), int)
     handle.restart(Order("1", 200), keep_keys=True)
 
 

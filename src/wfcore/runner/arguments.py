@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import get_args
 
 from wfcore.model import InstanceStatus
@@ -46,6 +46,13 @@ def check_durations(**durations: object) -> None:
     for name, value in durations.items():
         if not isinstance(value, timedelta):
             raise TypeError(f"{name}={value!r}: must be a timedelta, such as timedelta(seconds=10)")
+
+
+def check_instants(**instants: object) -> None:
+    """Refuse what is no instant, or in no time zone. Raises ``ValueError``."""
+    for name, value in instants.items():
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise ValueError(f"{name}={value!r}: must be a datetime with a time zone")
 
 
 def check_statuses(when: object) -> None:

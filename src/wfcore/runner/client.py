@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, final, overload
 
 from wfcore.codec import JSON
@@ -15,6 +15,7 @@ from wfcore.runner.arguments import check_client, check_statuses, check_store
 from wfcore.runner.commander import Commander
 from wfcore.runner.doors import BlockingDoors, at_once
 from wfcore.runner.handle import Handle
+from wfcore.runner.purge import purge
 from wfcore.runner.reading import EVERYTHING, AuditFinding, audit
 from wfcore.runner.requests import (
     Ensured,
@@ -264,3 +265,23 @@ class Client:
             ContentionError: it lost against other writers too often.
         """
         return at_once(adopt_bare_keys(self._commander, handle.ref))
+
+    def purge(self, query: InstanceQuery = EVERYTHING, /, *, ended_before: datetime) -> int:
+        """Delete the instances that have ended before an instant, with all their rows, one by one (rule M11).
+
+        One that was restarted meanwhile, or whose end was not announced yet, is left alone. If the store fails, those
+        before are deleted; purge again.
+
+        Args:
+            query: filters, such as ``InstanceQuery(workflow_names="order")``; left out: all instances. What has not
+                ended is never among them.
+            ended_before: an instant, such as a month ago.
+
+        Returns:
+            How many were deleted.
+
+        Raises:
+            MissingCapabilityError: the store has no catalog.
+            ContentionError, StoreUnavailableError: as any command; those before are deleted.
+        """
+        return at_once(purge(self._commander, query, ended_before))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, final, overload
 
 from wfcore.codec import JSON
@@ -15,6 +15,7 @@ from wfcore.runner.aio.doors import AsyncDoors
 from wfcore.runner.aio.handle import AsyncHandle
 from wfcore.runner.arguments import check_client, check_statuses, check_store
 from wfcore.runner.commander import Commander
+from wfcore.runner.purge import purge
 from wfcore.runner.reading import EVERYTHING, AuditFinding, audit
 from wfcore.runner.requests import (
     Ensured,
@@ -177,3 +178,7 @@ class AsyncClient:
     async def adopt_bare_keys(self, handle: AsyncHandle[Any], /) -> tuple[tuple[str, str], ...]:
         """Adopt the keys of an older engine (rule K5); as :meth:`wfcore.Client.adopt_bare_keys`."""
         return await adopt_bare_keys(self._commander, handle.ref)
+
+    async def purge(self, query: InstanceQuery = EVERYTHING, /, *, ended_before: datetime) -> int:
+        """Delete the instances that have ended before an instant (rule M11); as :meth:`wfcore.Client.purge`."""
+        return await purge(self._commander, query, ended_before)
