@@ -194,7 +194,11 @@ CASES: dict[str, tuple[list[StepRecord], tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "one in a branch after a race that nothing is recorded of but a loser": (
-        [left("gather:g[a]>race:r[1]>sleep:nap"), failed("gather:g[a]>do:b", 1, settled_at=LATER)],
+        [
+            done("do:a", 1),
+            left("gather:g[a]>race:r[1]>sleep:nap"),
+            failed("gather:g[a]>do:b", 2, settled_at=LATER),
+        ],
         ("gather:g[a]>do:b",),
         (),
     ),
