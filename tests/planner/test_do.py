@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -944,6 +945,22 @@ def test_a_recorded_result_that_no_longer_fits_its_type_is_the_authors_and_chang
         (
             lambda *, attempt: 1,
             "a body is called with exactly one argument, the attempt; this one takes (*, attempt)",
+        ),
+        (
+            lambda attempt, *, order: 1,
+            "a body is called with exactly one argument, the attempt; this one takes (attempt, *, order)",
+        ),
+        (
+            functools.partial(lambda attempt: 1, "p1"),
+            "a body is called with exactly one argument, the attempt; this one takes ()",
+        ),
+        (
+            functools.partial(lambda attempt: 1, attempt="p1"),
+            "a body is called with exactly one argument, the attempt; this one takes (*, attempt='p1')",
+        ),
+        (
+            functools.wraps(ordered)(lambda attempt: 1),
+            f"a body is called with exactly one argument, the attempt; this one takes {inspect.signature(ordered)}",
         ),
         ("charge", "the body 'charge' is not callable"),
         (None, "the body None is not callable"),
