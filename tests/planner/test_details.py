@@ -23,7 +23,7 @@ from wfcore.errors import CodecError, NonDeterminismError, StepBodyError, StepUs
 from wfcore.model import Hook
 from wfcore.outcome import Stuck
 from wfcore.plan import AddInstance, Exists, Plan
-from wfcore.planner import AsyncStep, Attempt, Step, Unwind, plan_create
+from wfcore.planner import AsyncStep, Attempt, Known, Step, Unwind, plan_create
 from wfcore.planner.draft import _require_progress
 from wfcore.retry import Retry
 from wfcore.workflow import Received
@@ -160,6 +160,17 @@ def test_k2_a_step_of_a_branch_that_was_closed_elsewhere_is_refused(colour: Colo
 
     with pytest.raises(StepUsageError):
         begin(colour, program).plan()
+
+
+def test_o6_a_later_attempt_flies_on_over_a_retrieve_too() -> None:
+    async def code(step: AsyncStep) -> None:
+        await step.do("a", body, retry=Retry(max_attempts=3, delay=MINUTE))
+
+    lab = made(code)
+    Flights(lab).lands("do:a", OSError())
+    lab.now += MINUTE
+    flights = Flights(lab, known=Known(flights=tuple(Flights(lab).calls.values())))
+    assert [] == flights.started
 
 
 # -- what is told

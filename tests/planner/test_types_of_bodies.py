@@ -13,7 +13,7 @@ from tests.lab import Lab
 from tests.planner.flights import made
 from wfcore.errors import StepBodyError
 from wfcore.planner import AsyncStep, Attempt
-from wfcore.planner.bodies import item_type, result_type
+from wfcore.planner.bodies import closure_of, item_type, result_type
 
 ADVICE = "import the name at run time, not under TYPE_CHECKING only"
 
@@ -180,3 +180,13 @@ def test_p1_whatever_can_be_iterated_over_may_be_mapped() -> None:
     lab = made(code)
     lab.run()
     assert [20, 40] == json.loads(lab.instance.output or "")
+
+
+def test_s15_a_variable_that_is_not_assigned_yet_hides_no_other() -> None:
+    def function() -> Any:
+        return first, second
+
+    second = 2
+    found = closure_of(function)
+    first = 1
+    assert ({"second": second}, 1) == (found, first)
