@@ -367,6 +367,16 @@ def terminated(code: str, *, notify: bool) -> Recorder:
     return recorder
 
 
+def tried_again(code: str, **more: Any) -> Recorder:
+    """It fails, is retried, and fails again."""
+    recorder = Recorder.of(code, **more)
+    recorder.command("retry")  # refused: it has not failed
+    recorder.run(T0 + HOUR)
+    recorder.command("retry", at=T0 + 2 * HOUR)
+    recorder.run(T0 + 3 * HOUR)
+    return recorder
+
+
 def adopted() -> Recorder:
     """Rows of an engine whose keys were bare names, and which did not number what settled."""
     recorder = Recorder.of("unpatched")
@@ -461,6 +471,9 @@ SCENARIOS: dict[str, Callable[[], Recorder]] = {
     "commands, restart, ended": lambda: restarted(at=HOUR, params="linear"),
     "commands, terminate": lambda: terminated("sleeps", notify=False),
     "commands, terminate, notify": lambda: terminated("once", notify=True),
+    "commands, retry": lambda: tried_again("ends", params="final"),
+    "commands, retry, code": lambda: tried_again("ends", params="raise"),
+    "commands, retry, branches": lambda: tried_again("escaping"),
     "commands, bare keys": adopted,
     "deciding": decided,
     "patched, new run": lambda: ran("patched"),

@@ -428,3 +428,8 @@ def demanding(step: Step) -> int | str:
 @workflow(name="parallel")
 async def parallel(step: AsyncStep) -> list[Any]:
     return [*await step.gather("both", work, work)]
+
+
+@workflow(name="escaping")
+async def escaping(step: AsyncStep) -> None:
+    await step.gather("all", nested, partial(nap, 3), struggle)
