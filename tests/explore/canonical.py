@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from wfcore import AsyncStep, Attempt, EventTimeoutError, EventType, Retry, Step, StepFailedError, Workflow, workflow
-from wfcore.testing import Exploration, Outcome, PerAttempt, explore, fails, per_attempt, returns
+from wfcore.testing import Body, Exploration, PerAttempt, explore, fails, per_attempt, returns
 
 SECOND = timedelta(seconds=1)
 Approved = EventType("approved", str)
@@ -42,7 +42,7 @@ class Case:
     """
 
     workflow: Workflow[Any, Any]
-    bodies: Mapping[str, Sequence[Outcome] | PerAttempt]
+    bodies: Mapping[str, Sequence[Body] | PerAttempt]
     events: Sequence[tuple[EventType[Any], object]] = ((Approved, "eva"), (Reminded, "ute"))
     commands: Sequence[str] = ()
     workflows: Sequence[Workflow[Any, Any]] = ()
@@ -165,7 +165,7 @@ async def pausing(step: AsyncStep) -> str:
     return first + approval.payload
 
 
-OUTCOMES: Callable[[str], list[Outcome]] = lambda value: [returns(value), fails(BusyError())]
+OUTCOMES: Callable[[str], list[Body]] = lambda value: [returns(value), fails(BusyError())]
 CASES = [
     Case(
         workflow=retrying,

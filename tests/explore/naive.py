@@ -9,7 +9,7 @@ from tests.explore.canonical import Case
 from wfcore import Conflict, FiredHook, Raised, Registry, Returned, Settled, StepCall, Stop, plan_create, plan_tick
 from wfcore.evolve import NOTHING, Rows, evolve
 from wfcore.testing import Fails, PerAttempt, Returns
-from wfcore.testing.exploring.unread import START
+from wfcore.testing.clock import START
 
 
 class Asked(BaseException):

@@ -9,7 +9,7 @@ import pytest
 from tests.explore.canonical import CASES, RETRY, Approved, BusyError, body, child, messages, parent, starts
 from tests.explore.naive import Naive
 from wfcore import AsyncStep, Plan, Step, plan_tick, workflow
-from wfcore.testing import Bodies, Engine, Exploration, World, explore, fails, per_attempt, returns
+from wfcore.testing import Bodies, Engine, Exploration, WorldView, explore, fails, per_attempt, returns
 from wfcore.testing.exploring import checks
 
 SECOND = timedelta(seconds=1)
@@ -112,13 +112,14 @@ def test_outcomes_may_depend_on_the_attempt() -> None:
     assert ["complete: '12'"] == [str(each) for each in explore(two_steps, bodies=bodies).check().results]
 
 
-def test_a_value_that_does_not_fit_the_type_of_the_step_fails_the_step() -> None:
-    (result,) = explore(two_steps, bodies={"one": [returns(1)]}).check().results
-    assert ("errored", True) == (result.status, "CodecError" in str(result.failure))
+def test_a_value_that_does_not_fit_the_type_of_its_step_is_named() -> None:
+    found = explore(two_steps, bodies={"one": [returns(1)], "two": [returns("2")]}).counterexample
+    assert found is not None
+    assert (checks.BODIES, True) == (found.invariant, "'do:one'" in found.message)
 
 
 def test_a_body_may_queue_writes_and_messages() -> None:
-    def once(world: World) -> None:
+    def once(world: WorldView) -> None:
         assert world.writes in ((), ("messaged",))
         events = world.other(child, "1").events
         assert len(events) == len(world.writes), events
@@ -148,7 +149,7 @@ def test_an_invariant_may_ask_how_often_a_body_has_run() -> None:
 def test_an_invariant_may_look_at_the_clock() -> None:
     seen = set()
 
-    def look(world: World) -> None:
+    def look(world: WorldView) -> None:
         seen.add(world.now)
 
     BY_NAME["sleeps"].explored(events=(), invariant=look).check()

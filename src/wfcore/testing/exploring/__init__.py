@@ -3,19 +3,18 @@
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.exploration import Counterexample, Exploration, Played, Result
 from wfcore.testing.exploring.explore import explore
-from wfcore.testing.exploring.options import Bodies, Outcome, PerAttempt, per_attempt
-from wfcore.testing.exploring.view import World
+from wfcore.testing.exploring.options import Bodies, PerAttempt, per_attempt
+from wfcore.testing.exploring.view import WorldView
 
 __all__ = [
     "Bodies",
     "Counterexample",
     "Engine",
     "Exploration",
-    "Outcome",
     "PerAttempt",
     "Played",
     "Result",
-    "World",
+    "WorldView",
     "explore",
     "per_attempt",
 ]

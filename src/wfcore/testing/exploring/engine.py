@@ -12,7 +12,7 @@ from wfcore.model import Instance
 from wfcore.outcome import Deleted
 from wfcore.plan import AtVersion, Conflict, Plan, PutInstance
 from wfcore.planner import plan_tick
-from wfcore.testing.exploring.unread import START
+from wfcore.testing.clock import START
 
 AfterConflict: TypeAlias = Callable[[World, Plan], World]
 

@@ -11,6 +11,7 @@ from wfcore.codec import JSON
 from wfcore.keys import build_ref
 from wfcore.plan import Conflict
 from wfcore.ports import Codec
+from wfcore.testing.clock import START
 from wfcore.testing.exploring.checks import BODIES, Broken
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.exploration import Counterexample, Exploration, Result
@@ -24,7 +25,7 @@ from wfcore.testing.exploring.search import Flaw, Invariant, Judge, Search
 from wfcore.testing.exploring.space import Space
 from wfcore.testing.exploring.state import IDLE, State
 from wfcore.testing.exploring.tables import RowsTable
-from wfcore.testing.exploring.unread import START, InstantReadError
+from wfcore.testing.exploring.unread import InstantReadError
 from wfcore.testing.exploring.view import RunsWantedError
 from wfcore.workflow import Registry, Workflow
 
@@ -88,7 +89,7 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
         duplicates: how often a hook that has fired may fire once more.
         early_hooks: how often a hook may fire before it is due.
         max_states: where to give up.
-        invariant: called with the :class:`World` of each state; an ``AssertionError``, or ``False``, breaks it.
+        invariant: called with the :class:`WorldView` of each state; an ``AssertionError``, or ``False``, breaks it.
         confluent: whether the instance has to end in the same way whenever its bodies have done the same; pass
             ``False`` if that depends on when an event arrives.
         workflows: of instances that bodies start; their bodies are named in ``bodies`` too.

@@ -10,13 +10,14 @@ import attrs
 from wfcore.keys import timer_id
 from wfcore.plan import Conflict, Plan, PutStep
 from wfcore.planner import StepCall
+from wfcore.testing.clock import START
 from wfcore.testing.exploring.checks import BODY_RUNS, NOT_EARLY, Broken
 from wfcore.testing.exploring.outside import Outside
 from wfcore.testing.exploring.planning import Body, Ready, Rest, Trouble
 from wfcore.testing.exploring.replays import Replays
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import IDLE, Action, Beaten, Firing, Holding, Past, State
-from wfcore.testing.exploring.unread import PAST, START
+from wfcore.testing.exploring.unread import PAST
 
 
 class Moves:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, final
 
 import attrs
 
-from wfcore.planner import Attempt, Raised, Returned, StepCall
+from wfcore.planner import Raised, Returned, StepCall
 from wfcore.testing.outcomes import Fails, Returns, names_step
-
-Outcome: TypeAlias = Returns | Fails | Callable[[Attempt], Any]
-"""A value, an error, or a function of the attempt, pure but for what it queues (``attempt.write``, ``start``, ...)."""
+from wfcore.testing.performing import Body
 
 
 @final
 @attrs.frozen
 class PerAttempt:
-    """Outcomes to try in the first attempt, in the second, and so on; the last holds for all that follow."""
+    """Bodys to try in the first attempt, in the second, and so on; the last holds for all that follow."""
 
-    attempts: tuple[tuple[Outcome, ...], ...]
+    attempts: tuple[tuple[Body, ...], ...]
 
 
-def per_attempt(*attempts: Sequence[Outcome]) -> PerAttempt:
-    """Outcomes that depend on the number of the attempt.
+def per_attempt(*attempts: Sequence[Body]) -> PerAttempt:
+    """Bodys that depend on the number of the attempt.
 
     ``per_attempt([fails(Busy())], [returns(1), fails(Busy())])``: the first attempt fails, later ones may.
 
@@ -35,7 +33,7 @@ def per_attempt(*attempts: Sequence[Outcome]) -> PerAttempt:
     return PerAttempt(tuple(map(tuple, attempts)))
 
 
-Bodies: TypeAlias = Mapping[str, Sequence[Outcome] | PerAttempt]
+Bodies: TypeAlias = Mapping[str, Sequence[Body] | PerAttempt]
 """What the bodies of a workflow may do, by step: to annotate a table that stands apart from its ``explore``."""
 
 
@@ -57,7 +55,7 @@ class Options:
         empty = [pattern for pattern, each in self._bodies.items() if not all(each.attempts)]
         if empty:
             raise ValueError(f"no outcomes for {empty[0]!r}; give at least one: returns(...) or fails(...)")
-        self._found: dict[tuple[str, int], tuple[Outcome, ...]] = {}
+        self._found: dict[tuple[str, int], tuple[Body, ...]] = {}
         self.used: set[str] = set()
 
     @property
@@ -65,7 +63,7 @@ class Options:
         """The steps that were never asked for."""
         return tuple(sorted(self._bodies.keys() - self.used))
 
-    def of(self, call: StepCall) -> tuple[Outcome, ...]:
+    def of(self, call: StepCall) -> tuple[Body, ...]:
         """The outcomes to try for this attempt; none: the step is not named."""
         place = call.key, call.attempt.number
         if place not in self._found:
@@ -81,7 +79,7 @@ class Options:
         return self._found[place]
 
 
-def result_of(outcome: Outcome, call: StepCall) -> Returned[Any] | Raised:
+def result_of(outcome: Body, call: StepCall) -> Returned[Any] | Raised:
     """What the body does in this outcome; the real one does not run."""
     if isinstance(outcome, Returns):
         return Returned(outcome.value)
@@ -93,7 +91,7 @@ def result_of(outcome: Outcome, call: StepCall) -> Returned[Any] | Raised:
         return Raised(error)
 
 
-def told(outcome: Outcome) -> str:
+def told(outcome: Body) -> str:
     """An outcome in a few words."""
     if isinstance(outcome, Returns):
         return f"returns {_short(outcome.value)}"

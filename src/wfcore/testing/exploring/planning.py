@@ -13,13 +13,16 @@ from wfcore.model import FiredHook, Hook, Snapshot
 from wfcore.plan import Plan
 from wfcore.planner import Continue, Done, Settled, StepCall, Stop
 from wfcore.planner.tick import RECOVER_AFTER
-from wfcore.ports import Codec
+from wfcore.ports import Codec, checked
+from wfcore.runner.guard import WORKFLOW_CODE
+from wfcore.testing.exploring.checks import BODIES, CODE
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.normal import Shown
 from wfcore.testing.exploring.options import Options, result_of
 from wfcore.testing.exploring.state import Holding
 from wfcore.testing.exploring.tables import Numbers, RowsTable
 from wfcore.testing.exploring.unread import WatchingCodec, moment
+from wfcore.testing.outcomes import Returns
 from wfcore.workflow import Registry
 
 
@@ -99,6 +102,7 @@ class Planning:
         self._engine = engine
         self._registry = registry
         self._rows = rows
+        self._plain_codec = codec
         self._codec = codec if exact else WatchingCodec(codec)
         self._exact = exact
         self._shown = Shown()
@@ -140,24 +144,24 @@ class Planning:
     def _boundary(self, worker: Holding, snapshot: Snapshot, following: tuple[str, ...] = ()) -> Boundary:
         call = _Call(worker, self.options, following)
         try:
-            plan = self._engine.plan_tick(
-                snapshot,
-                FiredHook(hook=_hook(worker), timestamp=self._time(worker.fired_at)),
-                self._registry,
-                execution_id=_execution_id(snapshot),
-                mine=worker.mine,
-                held=tuple(self._done[each] for each in worker.held),
-                absent=worker.absent,
-                perform=call.perform,
-                commit=call.commit,
-                codec=self._codec,
-                recover_after=RECOVER_AFTER,
-            )
+            with WORKFLOW_CODE.around():
+                plan = self._engine.plan_tick(
+                    snapshot,
+                    FiredHook(hook=_hook(worker), timestamp=self._time(worker.fired_at)),
+                    self._registry,
+                    execution_id=_execution_id(snapshot),
+                    mine=worker.mine,
+                    held=tuple(self._done[each] for each in worker.held),
+                    absent=worker.absent,
+                    perform=call.perform,
+                    commit=call.commit,
+                    codec=self._codec,
+                    recover_after=RECOVER_AFTER,
+                )
         except _Asked as asked:
-            choices = len(self.options.of(asked.call))
-            return Body(asked.call, choices) if choices else Trouble("bodies", _unnamed(asked.call))
+            return self._asked(asked.call, snapshot)
         except (WfcoreError, CodecError) as error:
-            return Trouble("workflow code", f"{type(error).__name__}: {error}")
+            return Trouble(CODE, f"{type(error).__name__}: {error}")
         captured = call.captured
         if captured is None and plan.is_empty:
             return Rest(plan)
@@ -165,6 +169,21 @@ class Planning:
         held = tuple(self._hold(done, choice) for done, choice in call.done if done.call.started_by is not None)
         performed = tuple((done.call.key, done.call.attempt.number) for done, _choice in call.done)
         return Ready(len(self.plans) - 1, captured is not None, performed, held)
+
+    def _asked(self, call: StepCall, snapshot: Snapshot) -> Boundary:
+        """The body that is to run, if what it may do is named and fits."""
+        outcomes = self.options.of(call)
+        if not outcomes:
+            return Trouble(BODIES, _unnamed(call))
+        assert snapshot.instance is not None
+        codec = self._registry.get(snapshot.instance.workflow_name).local_codec(self._plain_codec)
+        for outcome in outcomes if call.event is None else ():
+            if isinstance(outcome, Returns):
+                try:
+                    checked(codec, outcome.value, call.returns, f"an outcome of {call.key!r}")
+                except CodecError as error:
+                    return Trouble(BODIES, str(error))
+        return Body(call, len(outcomes))
 
     def _hold(self, done: Done, choice: int) -> int:
         number = self._held.of((done.call.key, done.call.started_by or "", done.call.attempt.number, choice))

@@ -14,9 +14,9 @@ from wfcore.testing.exploring.moves import Moves
 from wfcore.testing.exploring.normal import Shown
 from wfcore.testing.exploring.space import Move, Space
 from wfcore.testing.exploring.state import Action, State, text_of
-from wfcore.testing.exploring.view import World
+from wfcore.testing.exploring.view import WorldView
 
-Invariant = Callable[[World], Any]
+Invariant = Callable[[WorldView], Any]
 AND_THEN = text_of(Action("rest"))
 _ENGINE = frozenset({"take", "run", "commit", "pass"})
 
@@ -92,7 +92,7 @@ class Judge:
         rows = space.worlds.world(state.world)
         if not space.normal.knowledge.exact:
             rows = {ref: self._shown.rows(each) for ref, each in rows.items()}
-        world = World(self._ref, rows, state.now, past, writes, space.normal.knowledge)
+        world = WorldView(self._ref, rows, state.now, past, writes, space.normal.knowledge)
         try:
             holds = invariant(world)
         except AssertionError as error:

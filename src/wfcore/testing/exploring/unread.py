@@ -10,9 +10,8 @@ from typing import Any, final
 from wfcore.errors import CodecError
 from wfcore.model import Payload
 from wfcore.ports import Codec
+from wfcore.testing.clock import START
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-"""The time at which every exploration begins."""
 PAST = START - timedelta(days=1_000)
 """Stands for the instants of what is over, where they mean nothing."""
 

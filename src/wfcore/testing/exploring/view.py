@@ -22,7 +22,7 @@ class RunsWantedError(BaseException):
 
 
 @final
-class World:
+class WorldView:
     """The rows of one instance in one state of the search; nothing that is done to it has an effect.
 
     Attributes:
@@ -85,7 +85,7 @@ class World:
             raise RunsWantedError
         return sum(count for ref, key, count in self._past.runs if ref == self._ref and names_step(step, key))
 
-    def other(self, workflow: Workflow[Any, Any], id: str) -> World:
+    def other(self, workflow: Workflow[Any, Any], id: str) -> WorldView:
         """Another instance in the same state."""
         ref = build_ref(workflow.name, id)
-        return World(ref, self._all, self._now, self._past, self.writes, self._knowledge)
+        return WorldView(ref, self._all, self._now, self._past, self.writes, self._knowledge)
