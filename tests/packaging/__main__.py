@@ -39,6 +39,11 @@ BUGS = {
         "made.setdefault(attempt.idempotency_key, order.cents)",
         "made.setdefault(object(), order.cents)",
     ),
+    "model-check-a-workflow.md": Bug(
+        "a payment whose parcel is lost is kept",
+        "except (EventTimeoutError, StepFailedError):",
+        "except EventTimeoutError:",
+    ),
     "check-one-tick.md": Bug("the card is tried once only", ", retry=Retry(max_attempts=3, delay=MINUTE)", ""),
 }
 

@@ -25,8 +25,8 @@ BY_NAME = {case.name: case for case in CASES} | {
     "once": Case(workflow=once, bodies={"charge": [returns("c")]}, events=())
 }
 BY_NAME = {name: attrs.evolve(case, events=case.events[:1]) for name, case in BY_NAME.items()}
-REBORN = attrs.evolve(BY_NAME["retry"], events=(), commands=("terminate", "delete", "create"))
-RESTARTED = attrs.evolve(BY_NAME["retry"], events=(), commands=("restart",))
+REBORN = attrs.evolve(BY_NAME["approval"], events=(), commands=("terminate", "delete", "create"))
+RESTARTED = attrs.evolve(BY_NAME["approval"], events=(), commands=("restart",))
 ALONE = {name: attrs.evolve(case, events=()) for name, case in BY_NAME.items()}
 
 
