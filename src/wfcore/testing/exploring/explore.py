@@ -73,8 +73,8 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
     equals replay, ...), and against yours.
 
     States that differ in nothing that anybody looks at are one: who of the dispatchers does what, when something that
-    is over took place, numbers of versions. If workflow code or your invariant does look (``step.now()``,
-    ``world.now``), the search begins again and keeps these apart.
+    is over took place. If workflow code or your invariant does look (``step.now()``, ``world.now``), the search begins
+    again and keeps these apart. Versions are counted anew from time to time.
 
     Args:
         workflow: the workflow.
