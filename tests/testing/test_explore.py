@@ -107,6 +107,14 @@ def test_an_unknown_command_is_refused() -> None:
         explore(two_steps, bodies=TWO, commands=["stop"])
 
 
+@pytest.mark.parametrize(
+    "commands", [["retry"], ["restart"], ["terminate"], ["pause", "resume"], ["terminate", "restart"]]
+)
+def test_commands_may_be_given_at_any_moment(commands: list[str]) -> None:
+    found = explore(two_steps, bodies=TWO, commands=commands, duplicates=0, confluent=False).check()
+    assert set(commands) <= found.witnessed.keys()
+
+
 def test_outcomes_may_depend_on_the_attempt() -> None:
     bodies: Bodies = {**ONE, "two": per_attempt([fails(BusyError())], [returns("2")])}
     assert ["complete: '12'"] == [str(each) for each in explore(two_steps, bodies=bodies).check().results]

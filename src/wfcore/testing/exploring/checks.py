@@ -14,7 +14,7 @@ import attrs
 from wfcore.evolve import Rows
 from wfcore.keys import message_id, start_id, timer_id
 from wfcore.model import TERMINAL, Instance, StepRecord
-from wfcore.outcome import Stuck
+from wfcore.outcome import Retried, Stuck
 from wfcore.plan import Plan, PutInstance
 
 ONE_COMMIT = "one commit per version"
@@ -122,6 +122,8 @@ def _absorbs(change: Change) -> Iterator[Broken]:
     before, after = change.before.instance, change.after.instance
     if before is None or after is None or before.status not in TERMINAL or before.run_number != after.run_number:
         return
+    if before.status == "errored" and isinstance(change.plan.outcome, Retried):
+        return
     if (before.status, before.output, before.failure) != (after.status, after.output, after.failure):
         yield Broken(ABSORBS, f"{change.ref} was {before.status} and became {after.status}")
 
@@ -145,10 +147,12 @@ def _stuck(change: Change) -> Iterator[Broken]:
 
 def _settles_once(change: Change) -> Iterator[Broken]:
     sequences: dict[int, str] = {}
+    outcome = change.plan.outcome
+    retried = {*outcome.reopened, *outcome.removed} if isinstance(outcome, Retried) else set()
     run = change.after.instance and change.after.instance.run_number
     for (number, key), after in change.after.steps.items():
         before = change.before.steps.get((number, key))
-        if before is not None and before.sequence is not None and before != after:
+        if before is not None and before.sequence is not None and before != after and key not in retried:
             yield Broken(SETTLES_ONCE, f"{key} was {before.status}, and was written again as {after.status}")
         if after.sequence is not None and number == run:
             other = sequences.setdefault(after.sequence, key)
@@ -156,6 +160,8 @@ def _settles_once(change: Change) -> Iterator[Broken]:
                 yield Broken(SETTLES_ONCE, f"{other} and {key} both are number {after.sequence} of the run")
     if change.after.instance is not None:
         for number, key in change.before.steps.keys() - change.after.steps.keys():
+            if key in retried:
+                continue
             yield Broken(SETTLES_ONCE, f"{key} of run {number} is gone")
 
 
@@ -214,7 +220,9 @@ def _no_loss(change: Change) -> Iterator[Broken]:
     for event_id in change.before.events.keys() - change.after.events.keys():
         yield Broken(NO_LOSS, f"event {event_id!r} is gone")
     for event in change.after.events.values():
-        if event.actor != "user" or event.consumed_by in (None, "#restart"):
+        before_it = change.before.events.get(event.id)
+        newly = before_it is None or before_it.consumed_by is None
+        if not newly or event.actor != "user" or event.consumed_by in (None, "#restart"):
             continue
         taker = change.after.steps.get((event.consumed_run or 0, event.consumed_by or ""))
         if taker is None or taker.event_id != event.id:

@@ -83,7 +83,8 @@ def explore(  # noqa: PLR0913 - what may happen, each by keyword
             a branch of the search. By bare name, or by key. :func:`per_attempt` gives outcomes by attempt. A function
             of the attempt may queue writes, starts and messages. The body of ``on_consume`` is named by the wait's key.
         events: ``(type, payload)`` of events that may arrive, each once, at any moment, in any order.
-        commands: ``"pause"``, ``"resume"``, ``"terminate"``, ``"restart"``, ``"delete"``, ``"create"``: likewise.
+        commands: ``"pause"``, ``"resume"``, ``"retry"``, ``"terminate"``, ``"restart"``, ``"delete"``, ``"create"``:
+            likewise.
         dispatchers: how many there are.
         crashes: how often a dispatcher may forget everything.
         duplicates: how often a hook that has fired may fire once more.

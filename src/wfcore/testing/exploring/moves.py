@@ -185,7 +185,7 @@ class Moves:
         seen = {hook_id for _due_at, hook_id, *_ in space.rows.hooks(worker.rows)} | {timer_id(worker.ref)}
         if any(hook[1] not in seen for hook in space.rows.hooks(following.rows)):
             return self._retrieves(state, who, following, action, "unseen hook")
-        broken = self._replays.going_on(worker, space.workers.of(following))
+        broken = self._replays.going_on(worker, ready, space.workers.of(following))
         if broken is not None:
             return Move(action, None, "", broken)
         return self._settles(state, who, following, action, "continuation")

@@ -15,12 +15,13 @@ from wfcore.planner import (
     plan_pause,
     plan_restart,
     plan_resume,
+    plan_retry,
     plan_send_event,
     plan_terminate,
 )
 from wfcore.ports import Codec
 from wfcore.testing.exploring.checks import Broken
-from wfcore.testing.exploring.space import Move, Space
+from wfcore.testing.exploring.space import Move, Space, reopened
 from wfcore.testing.exploring.state import Action, State
 from wfcore.testing.exploring.tables import MOMENT
 from wfcore.workflow import EventType, Workflow
@@ -103,11 +104,12 @@ class Outside:
             if isinstance(found, Broken):
                 yield Move(action, None, "", found)
             elif found is not None:
-                _plan, world = found
+                plan, world = found
                 workers = tuple(number and self._space.beaten(number, world) for number in state.workers)
                 after = state._replace(
                     world=self._space.renumbered(world, workers),
                     workers=workers,
+                    past=self._space.pasts.of(reopened(self._space.pasts[state.past], plan)),
                     events=left - bit if kind == "event" else state.events,
                     commands=left - bit if kind == "command" else state.commands,
                 )
@@ -179,6 +181,9 @@ class Outside:
     def _resume(self, snapshot: Snapshot, execution_id: str) -> Plan:
         return plan_resume(snapshot, self._ref, execution_id=execution_id)
 
+    def _retry(self, snapshot: Snapshot, execution_id: str) -> Plan:
+        return plan_retry(snapshot, self._ref, execution_id=execution_id)
+
     def _terminate(self, snapshot: Snapshot, execution_id: str) -> Plan:
         return plan_terminate(snapshot, self._ref, notify=self._workflow.notify, execution_id=execution_id)
 
@@ -195,6 +200,7 @@ COMMANDS: Mapping[str, Callable[[Outside, Snapshot, str], Plan]] = {
     "pause": Outside._pause,  # noqa: SLF001
     "restart": Outside._restart,  # noqa: SLF001
     "resume": Outside._resume,  # noqa: SLF001
+    "retry": Outside._retry,  # noqa: SLF001
     "terminate": Outside._terminate,  # noqa: SLF001
 }
 """The commands, by name."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import attrs
 
 from wfcore.evolve import Rows
-from wfcore.model import Instance
 from wfcore.outcome import Completed, Errored
 from wfcore.planner import StepCall
 from wfcore.testing.exploring.checks import REPLAY, Broken
@@ -23,9 +22,16 @@ class Replays:
 
     def __init__(self, space: Space) -> None:
         self._space = space
+        self._known: dict[tuple[int, int], Broken | None] = {}
 
-    def going_on(self, worker: Holding, following: int) -> Broken | None:
+    def going_on(self, worker: Holding, ready: Ready, following: int) -> Broken | None:
         """Whether code that goes on after a checkpoint sees what replay shows it (rule L8)."""
+        key = ready.plan, following
+        if key not in self._known:
+            self._known[key] = self._going_on(worker, following)
+        return self._known[key]
+
+    def _going_on(self, worker: Holding, following: int) -> Broken | None:
         live, replayed = self._space.planning.framed(worker), self._space.boundary(following)
         if isinstance(replayed, Trouble) or self._alike(live, replayed):
             return None
@@ -44,16 +50,19 @@ class Replays:
 
     def at_the_end(self, world: int, worker: Holding, ready: Ready) -> Broken | None:
         """Whether a run that has ended would end in the same way if it were replayed from its records."""
+        key = ready.plan, ~world
+        if key not in self._known:
+            self._known[key] = self._at_the_end(world, worker, ready)
+        return self._known[key]
+
+    def _at_the_end(self, world: int, worker: Holding, ready: Ready) -> Broken | None:
         plan = self._space.plan(ready.plan)
         if not isinstance(plan.outcome, Completed | Errored) or not ready.performed:
             return None
-        basis = self._space.rows[worker.rows].instance
+        basis = self._space.rows[worker.rows]
         rows = self._space.rows[self._space.worlds.number(world, worker.ref)]
-        ended = rows.instance
-        if basis is None or ended is None:
-            return None
         at = written_at(plan) or worker.at
-        boundary = self._space.planning.replayed(worker, _reopened(rows, basis, ended), at)
+        boundary = self._space.planning.replayed(worker, _reopened(rows, basis), at)
         outcome = self._space.plan(boundary.plan).outcome if isinstance(boundary, Ready) else None
         if outcome == plan.outcome:
             return None
@@ -76,6 +85,12 @@ def _identity(call: StepCall) -> tuple[object, ...]:
     return call.key, attempt.number, attempt.idempotency_key, attempt.last_failure, call.started_by, call.retry
 
 
-def _reopened(rows: Rows, basis: Instance, ended: Instance) -> Rows:
-    instance = attrs.evolve(ended, status="active", version=basis.version, output=None, failure=None, completed_at=None)
-    return attrs.evolve(rows, instance=instance, hooks={})
+def _reopened(rows: Rows, basis: Rows) -> Rows:
+    """The rows of a run that has ended, as if it had not, without what the tick did not see."""
+    assert rows.instance is not None
+    assert basis.instance is not None
+    instance = attrs.evolve(
+        rows.instance, status="active", version=basis.instance.version, output=None, failure=None, completed_at=None
+    )
+    events = {key: event for key, event in rows.events.items() if key in basis.events}
+    return attrs.evolve(rows, instance=instance, events=events, hooks={})

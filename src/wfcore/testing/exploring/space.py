@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from wfcore.evolve import NOTHING, Rows, World
+from wfcore.outcome import Retried
 from wfcore.plan import Conflict, Plan, PutInstance, PutStep, Write
 from wfcore.testing.exploring.checks import Broken, Change, broken_by, broken_in
 from wfcore.testing.exploring.engine import Engine
@@ -227,6 +228,14 @@ def _starts(rows: Rows) -> frozenset[str]:
 def _version(rows: Rows) -> tuple[object, ...]:
     instance = rows.instance
     return () if instance is None else (instance.version, instance.execution_id, instance.created_by)
+
+
+def reopened(past: Past, plan: Plan) -> Past:
+    """The past after a command: a step that is tried again has fresh attempts (rule M7)."""
+    if not isinstance(plan.outcome, Retried):
+        return past
+    fresh = {*plan.outcome.reopened, *plan.outcome.removed}
+    return past._replace(recorded=frozenset(place for place in past.recorded if place[2] not in fresh))
 
 
 def written_at(plan: Plan) -> datetime | None:
