@@ -37,7 +37,7 @@ from wfcore.errors import (
 )
 from wfcore.model import StepRecord
 from wfcore.outcome import Checkpointed, Completed, Errored, Ignored, Paused, Rescheduled, Suspended
-from wfcore.plan import AtVersion, Exists, Plan
+from wfcore.plan import AddInstance, AtVersion, Exists, Plan
 from wfcore.planner import AsyncStep, Attempt, Done, Raised, Returned, Settled, Step, StepCall
 from wfcore.retry import Retry
 from wfcore.workflow import Registry
@@ -568,6 +568,26 @@ def test_s13_several_held_results_are_recorded_in_one_plan() -> None:
     lab = lab_with(instance(status="paused"), started(), attrs.evolve(started(), key="do:ship", name="ship"))
     plan = lab.plan(held=(Done(call(), Settled(Returned("ok"))), Done(other, Settled(Returned("ok")))))
     assert {"do:charge": 1, "do:ship": 2} == {key: step.sequence for key, step in written_steps(plan).items()}
+
+
+def test_g6_it_is_told_which_held_results_were_recorded() -> None:
+    other = attrs.evolve(call(), key="do:ship", name="ship")
+    lab = lab_with(instance(status="paused"), started(), attrs.evolve(started(), key="do:ship", name="ship"))
+    plan = lab.plan(held=(Done(call(), Settled(Returned("ok"))), Done(other, Settled(Returned("ok")))))
+    assert Ignored("the instance is paused; the result of do:charge, do:ship was recorded") == plan.outcome
+
+
+def starting(attempt: Attempt) -> str:
+    attempt.start(untouchable, id="2")
+    return "started"
+
+
+def test_t1_what_a_held_result_starts_is_created_by_the_plan_that_records_it_also_while_paused() -> None:
+    lab = lab_with(instance(status="paused"), started(), now=T0 + MINUTE)
+    lab.now = T0 + MINUTE
+    plan = lab.plan(held=(Done(call(starting), Settled(Returned("started"))),))
+    (row,) = (each.instance for each in plan.mutations if isinstance(each, AddInstance))
+    assert (plan.execution_id, plan.execution_id, T0 + MINUTE) == (row.execution_id, row.created_by, row.created_at)
 
 
 def telling(attempt: Attempt) -> str:
