@@ -69,7 +69,7 @@ class Live:
         self._manner = manner
         self._each_step = interpreter.workflow.checkpoint == "step"
         self._absent = carried.absent
-        self.is_over: Callable[[], bool] = bool
+        self.is_over: Callable[[], bool]  # the replay sets it
 
     # -- one settlement
 
