@@ -266,6 +266,20 @@ def test_a12_a_locked_database_is_unavailable_and_retrieve_still_answers(
     assert isinstance(store.apply(busy_tick()), Applied)
 
 
+def test_a12_an_error_that_is_kept_holds_no_lock(open_sqlite: OpenSqlite, connection: sqlite3.Connection) -> None:
+    """Its traceback keeps the cursor, and SQLite ends no transaction of which a statement is left."""
+    fault, kept = Fault(), list[StoreError]()
+    store = open_sqlite(on_connect=lambda connection: on_every_jump(connection, fault))
+    store.apply(create())
+    for place in range(1, 200, 20):
+        fault.countdown = place
+        kept.append(unavailable(store))
+        fault.countdown = -1
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    assert all(each.__traceback__ for each in kept)
+
+
 def test_a12_a_thread_does_not_wait_for_ever_for_another(open_sqlite: OpenSqlite) -> None:
     writing, done = threading.Event(), threading.Event()
 

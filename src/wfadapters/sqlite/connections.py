@@ -57,6 +57,8 @@ class Connections:
                 self._take_back(cursor)
                 raise
             except BaseException:
+                # Its statement too, which the error's traceback would keep, and with it SQLite the transaction.
+                cursor.close()
                 cursor.connection.close()
                 raise
         self._take_back(cursor)
