@@ -16,6 +16,7 @@ import attrs
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path(__file__).parent
+SUITE = ROOT / "src" / "wfcore" / "testing" / "conformance" / "clauses"
 SECTIONS = "GKSWPDTOMR"
 _RULE = re.compile(rf"\b[{SECTIONS}][1-9]\d?\b")
 _RULE_IN_NAME = re.compile(rf"(?<=_)[{SECTIONS.lower()}][1-9]\d?(?=_)")
@@ -35,7 +36,8 @@ class Mutant:
         file: what is patched, from the root of the repository.
         old: text that stands in the file exactly once.
         new: what stands there in its place.
-        killer: the test that must fail, as ``file::function``.
+        killer: the test that must fail, as ``file::function``; ``file::class::function`` if the class has the tests of
+            the conformance suite.
     """
 
     rule: str
@@ -73,8 +75,9 @@ class Mutant:
             BadMutantError: it does not apply, its killer does not exist, or names other rules only.
         """
         compile(self.patched(), self.file, "exec", dont_inherit=True)
-        file, _, function = self.killer.partition("::")
-        named = rules_by_test(ROOT / file).get(function)
+        file, *suite, function = self.killer.split("::")
+        paths = sorted(SUITE.glob("*.py")) if suite else [ROOT / file]
+        named = next((found[function] for found in map(rules_by_test, paths) if function in found), None)
         if named is None:
             raise BadMutantError(f"{self.rule}, {self.name}: there is no test {self.killer}")
         if self.rule not in named:
@@ -120,6 +123,6 @@ def rules_by_test(path: Path) -> dict[str, frozenset[str]]:
         node.name: frozenset(
             [rule.upper() for rule in _RULE_IN_NAME.findall(node.name)] + _RULE.findall(ast.get_docstring(node) or "")
         )
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     }

@@ -1,13 +1,12 @@
 """A store is ``evolve``: after every plan its answer and all of its rows are those of the pure function.
 
-Plans are drawn over a few instances that come and go: creates, ticks, commands, appends to what exists and what does
-not, several instances at once, stale versions.
+Clause E1 of the conformance suite, and more than it can see: rows are read without the store, plans are applied inside
+transactions of the caller, and commands of the planner are among them.
 """
 
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +21,8 @@ from wfadapters.sqlite import SqliteStore
 from wfcore.define import workflow
 from wfcore.errors import CommandError
 from wfcore.evolve import NOTHING, World, applied, evolve
-from wfcore.keys import is_terminal_notice, message_id, parse_ref, terminal_id, timer_id
-from wfcore.model import Event, Hook, Instance, Snapshot, StepRecord
+from wfcore.keys import is_terminal_notice, terminal_id
+from wfcore.model import Hook, Snapshot
 from wfcore.outcome import Checkpointed
 from wfcore.plan import (
     Absent,
@@ -32,17 +31,9 @@ from wfcore.plan import (
     AddInstance,
     AtVersion,
     Conflict,
-    DeleteHook,
     DeleteInstance,
-    DeleteStep,
-    Exists,
-    Mutation,
     Plan,
-    Precondition,
-    PutEvent,
-    PutHook,
     PutInstance,
-    PutStep,
     Write,
 )
 from wfcore.planner import (
@@ -56,137 +47,11 @@ from wfcore.planner import (
     plan_terminate,
 )
 from wfcore.ports import DueQuery
+from wfcore.testing.conformance.build import NOW
+from wfcore.testing.conformance.strategies import changes, events, hooks, instances, plans
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REFS = ("order#1", "order#✓ 2", "refund#1")
-RUNS = st.integers(1, 2)
-VERSIONS = st.integers(1, 3)
-EXECUTIONS = st.sampled_from(["e1", "e2"])
-EVENT_IDS = st.sampled_from(["m1", "m2", "m3"])
-KEYS = st.sampled_from(["do:a", "do:b", "a"])
-STATUSES = st.sampled_from(["active", "waiting", "paused", "complete"])
-CONSUMERS = st.sampled_from([None, "do:a"])
-DUE = st.integers(-2, 2).map(lambda hours: NOW + timedelta(hours=hours))
-# Each row says in one of its columns which of all rows it is, so that none is taken for another. The other columns
-# are the business of test_row_laws.
-MARKS = st.integers(0, 2**40).map(str)
-
-
-def instances(ref: str, versions: st.SearchStrategy[int]) -> st.SearchStrategy[Instance]:
-    workflow_name, instance_id = parse_ref(ref)
-    return st.builds(
-        Instance,
-        ref=st.just(ref),
-        workflow_name=st.just(workflow_name),
-        instance_id=st.just(instance_id),
-        run_number=RUNS,
-        status=STATUSES,
-        params=MARKS,
-        created_at=st.just(NOW),
-        updated_at=st.just(NOW),
-        version=versions,
-        execution_id=EXECUTIONS,
-        created_by=st.just("e1"),
-    )
-
-
-def steps(ref: str) -> st.SearchStrategy[StepRecord]:
-    return st.builds(
-        StepRecord,
-        instance_ref=st.just(ref),
-        run_number=RUNS,
-        key=KEYS,
-        kind=st.just("do"),
-        name=st.just("a"),
-        status=st.just("completed"),
-        result=MARKS,
-        created_at=st.just(NOW),
-        execution_id=st.just("e1"),
-    )
-
-
-def events(ref: str) -> st.SearchStrategy[Event]:
-    return st.builds(
-        Event,
-        instance_ref=st.just(ref),
-        id=EVENT_IDS,
-        type=st.just("approved"),
-        payload=MARKS,
-        created_at=st.just(NOW),
-        consumed_by=CONSUMERS,
-    )
-
-
-def hooks(ref: str) -> st.SearchStrategy[Hook]:
-    workflow_name, instance_id = parse_ref(ref)
-    return st.builds(
-        Hook,
-        id=hook_ids(ref),
-        instance_ref=st.just(ref),
-        run_number=st.just(1),
-        workflow_name=st.just(workflow_name),
-        instance_id=st.just(instance_id),
-        reason=st.just("wake"),
-        due_at=DUE,
-        created_at=st.just(NOW),
-        last_error=MARKS,
-    )
-
-
-def hook_ids(ref: str) -> st.SearchStrategy[str]:
-    return st.sampled_from(
-        [timer_id(ref), message_id(ref, "m1"), message_id(ref, "m2"), terminal_id(ref, 1), terminal_id(ref, 2)]
-    )
-
-
-def appends(ref: str) -> st.SearchStrategy[Mutation]:
-    return st.one_of(
-        events(ref).map(AddEvent),
-        hooks(ref).map(AddHook),
-        instances(ref, VERSIONS).map(AddInstance),
-        st.builds(Write, st.integers(0, 2**40)),
-    )
-
-
-def changes(ref: str) -> st.SearchStrategy[Mutation]:
-    return st.one_of(
-        steps(ref).map(PutStep),
-        steps(ref).map(PutStep),
-        events(ref).map(PutEvent),
-        events(ref).map(PutEvent),
-        hooks(ref).map(PutHook),
-        instances(ref, VERSIONS).map(PutInstance),
-        hook_ids(ref).map(DeleteHook),
-        st.builds(DeleteStep, st.just(ref), RUNS, KEYS),
-        st.just(DeleteInstance(ref)),
-        appends(ref),
-    )
-
-
-@st.composite
-def plans(draw: st.DrawFn, world: World) -> Plan:
-    """A plan that a store has to take: every mutation is covered by the precondition that it needs."""
-    given: list[Precondition] = []
-    mutations: list[Mutation] = []
-    for ref in draw(st.lists(st.sampled_from(REFS), min_size=1, unique=True)):
-        found = world.get(ref, NOTHING).instance
-        kind = draw(st.sampled_from(["version", "version", "version", "stale", "exists", "absent", "none"]))
-        covered = appends(ref)
-        if kind == "version" and found is not None:
-            given.append(AtVersion(ref, found.version, found.execution_id))
-            covered = changes(ref)
-        elif kind == "stale":
-            given.append(AtVersion(ref, draw(VERSIONS), draw(EXECUTIONS)))
-            covered = changes(ref)
-        elif kind == "exists":
-            given.append(Exists(ref))
-        elif kind == "absent" or found is None:
-            given.append(Absent(ref))
-            covered |= hook_ids(ref).map(DeleteHook)
-        mutations += draw(st.lists(covered, max_size=5))
-    if draw(st.booleans()):
-        mutations.reverse()
-    return Plan(draw(st.sampled_from(REFS)), "e1", tuple(given), tuple(mutations), Checkpointed())
+NUMBERS = st.integers(0, 2**40)
 
 
 class StoreLaws(RuleBasedStateMachine):
@@ -210,7 +75,7 @@ class StoreLaws(RuleBasedStateMachine):
 
     @rule(data=st.data(), bound=st.booleans())
     def any_plan(self, data: st.DataObject, bound: bool) -> None:
-        self.apply(data.draw(plans(self.world)), bound)
+        self.apply(data.draw(plans(self.world, REFS, NUMBERS)), bound)
 
     @rule(data=st.data(), ref=st.sampled_from(REFS))
     def create(self, data: st.DataObject, ref: str) -> None:
@@ -227,7 +92,7 @@ class StoreLaws(RuleBasedStateMachine):
         found = self.world.get(ref, NOTHING).instance
         if found:
             row = data.draw(instances(ref, st.just(found.version + 1)))
-            mutations = data.draw(st.lists(changes(ref), min_size=1, max_size=5))
+            mutations = data.draw(st.lists(changes(ref, NUMBERS), min_size=1, max_size=5))
             given = (AtVersion(ref, found.version, found.execution_id),)
             self.apply(Plan(ref, "e1", given, (PutInstance(row), *mutations), Checkpointed()))
 

@@ -1,0 +1,204 @@
+"""E1: after any plan, all rows and all answers are those of ``evolve``."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, ClassVar
+
+import attrs
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from wfcore.evolve import NOTHING, Rows, World, applied, evolve
+from wfcore.keys import is_terminal_notice
+from wfcore.model import Hook, Snapshot
+from wfcore.outcome import Checkpointed
+from wfcore.plan import (
+    Absent,
+    AddEvent,
+    AddHook,
+    AddInstance,
+    AtVersion,
+    Conflict,
+    DeleteInstance,
+    Plan,
+    PutInstance,
+    Write,
+)
+from wfcore.ports import Catalog, DueQuery, HookFeed, Store
+from wfcore.testing.conformance import strategies
+from wfcore.testing.conformance.adapter import Note
+from wfcore.testing.conformance.build import NOW
+from wfcore.testing.conformance.rig import Rig
+
+REFS = 3
+
+
+@attrs.frozen(eq=False)
+class Bed:
+    """Where plans are tried: one store, in which each example has instances of its own.
+
+    Attributes:
+        rig: to read the notes.
+        store: the store.
+        examples: numbers the examples.
+    """
+
+    rig: Rig
+    store: Store
+    examples: count[int] = attrs.field(factory=count)
+
+
+class Machine(RuleBasedStateMachine):
+    """The model is a world, changed by ``evolve`` and by nothing else."""
+
+    bed: ClassVar[Bed]
+
+    def __init__(self) -> None:
+        super().__init__()
+        example = next(self.bed.examples)
+        self.names = frozenset({f"order{example}", f"refund{example}"})
+        self.refs = (f"order{example}#1", f"order{example}#✓ 2", f"refund{example}#1")
+        self.writes = self.bed.rig.adapter.written is not None
+        self.values: st.SearchStrategy[Any] = strategies.MARKS.map(Note) if self.writes else st.nothing()
+        self.notes = self.bed.rig.written(self.bed.store) if self.writes else []
+        self.world: World = {}
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        for ref in self.refs:
+            found = self.bed.store.retrieve(ref).instance
+            if found:
+                self.bed.store.apply(_plan(ref, (_held(found),), DeleteInstance(ref)))
+
+    @rule(data=st.data())
+    def any_plan(self, data: st.DataObject) -> None:
+        """Several instances, with any preconditions."""
+        self._apply(data.draw(strategies.plans(self.world, self.refs, self.values)))
+
+    @rule(data=st.data(), place=st.integers(0, REFS - 1))
+    def create(self, data: st.DataObject, place: int) -> None:
+        """An instance with a hook, unless there is one."""
+        ref = self.refs[place]
+        row, hook = data.draw(strategies.instances(ref, st.just(1))), data.draw(strategies.hooks(ref))
+        self._apply(_plan(ref, (Absent(ref),), AddInstance(row), AddHook(hook)))
+
+    @rule(data=st.data(), place=st.integers(0, REFS - 1))
+    def send(self, data: st.DataObject, place: int) -> None:
+        """An event with its hook, whether or not there is an instance."""
+        ref = self.refs[place]
+        event, hook = data.draw(strategies.events(ref)), data.draw(strategies.hooks(ref))
+        self._apply(_plan(ref, (), AddEvent(event), AddHook(hook)))
+
+    @rule(data=st.data(), place=st.integers(0, REFS - 1))
+    def tick(self, data: st.DataObject, place: int) -> None:
+        """The next version, with any changes."""
+        ref = self.refs[place]
+        found = self.world.get(ref, NOTHING).instance
+        if found:
+            row = data.draw(strategies.instances(ref, st.just(found.version + 1)))
+            changes = data.draw(st.lists(strategies.changes(ref, self.values), min_size=1, max_size=5))
+            self._apply(_plan(ref, (_held(found),), PutInstance(row), *changes))
+
+    @rule(place=st.integers(0, REFS - 1))
+    def delete(self, place: int) -> None:
+        """All rows of an instance."""
+        ref = self.refs[place]
+        found = self.world.get(ref, NOTHING).instance
+        if found:
+            self._apply(_plan(ref, (_held(found),), DeleteInstance(ref)))
+
+    def _apply(self, plan: Plan) -> None:
+        after = evolve(self.world, plan)
+        expected = after if isinstance(after, Conflict) else applied(after, plan)
+        assert self.bed.store.apply(plan) == expected
+        if not isinstance(after, Conflict):
+            self.world = after
+            self.notes = [*self.notes, *(each.value.text for each in _writes(plan))]
+
+    @invariant()
+    def a_retrieve_is_the_snapshot_of_the_rows(self) -> None:
+        """Field by field, those included that are no part of equality."""
+        for ref in self.refs:
+            found, expected = self.bed.store.retrieve(ref), self.world.get(ref, NOTHING).snapshot(NOW)
+            assert found == expected
+            assert _plainly(found) == _plainly(expected)
+
+    @invariant()
+    def a_history_is_that_of_the_rows(self) -> None:
+        """Every run, and consumed events too."""
+        store: Any = self.bed.store
+        for ref, found in self.world.items() if isinstance(store, Catalog) else ():
+            runs = range(1, found.instance.run_number + 1 if found.instance else 1)
+            for run in runs:
+                history = store.history(ref, run)
+                assert {*_steps_of(found, run)} == {attrs.astuple(step) for step in history.steps}
+                taken = [event for event in history.events if event.consumed_by]
+                assert taken == [event for event in found.events.values() if event.consumed_run == run]
+
+    @invariant()
+    def writes_are_kept_in_order(self) -> None:
+        """Of all plans that were applied, and of no other."""
+        if self.writes:
+            assert self.bed.rig.written(self.bed.store) == self.notes
+
+    @invariant()
+    def the_feed_gives_the_first_hook_of_each_instance(self) -> None:
+        """With notices and without."""
+        store: Any = self.bed.store
+        for notices in (False, True) if isinstance(store, HookFeed) else ():
+            query = DueQuery(terminal_notices=notices, workflow_names=self.names)
+            firsts: dict[str, Hook] = {}
+            for hook in sorted(self._hooks(notices), key=lambda hook: (hook.due_at, hook.id)):
+                firsts.setdefault(hook.instance_ref, hook)
+            expected = list(firsts.values())
+            assert [fired.hook for fired in store.due(query)] == [each for each in expected if each.due_at <= NOW]
+            assert store.next_due_at(query) == (expected[0].due_at if expected else None)
+
+    def _hooks(self, notices: bool) -> list[Hook]:
+        hooks = [hook for found in self.world.values() for hook in found.hooks.values()]
+        return [hook for hook in hooks if notices or not is_terminal_notice(hook.id)]
+
+
+class Generated:
+    """Plans that nobody thought of."""
+
+    examples: ClassVar[int]
+
+    def test_e1_after_any_plan_all_rows_and_answers_are_those_of_evolve(self, rig: Rig, store: Store) -> None:
+        machine = type("Plans", (Machine,), {"bed": Bed(rig, store)})
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=self.examples,
+                stateful_step_count=20,
+                deadline=None,
+                database=None,
+                derandomize=True,  # so that only a change of the store changes the verdict
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+
+def _plan(ref: str, given: tuple[Any, ...], *mutations: Any) -> Plan:
+    return Plan(ref, "e1", given, mutations, Checkpointed())
+
+
+def _held(found: Any) -> AtVersion:
+    return AtVersion(found.ref, found.version, found.execution_id)
+
+
+def _writes(plan: Plan) -> list[Any]:
+    return [each for each in plan.mutations if isinstance(each, Write)]
+
+
+def _steps_of(found: Rows, run: int) -> list[tuple[Any, ...]]:
+    return [attrs.astuple(step) for (number, _key), step in found.steps.items() if number == run]
+
+
+def _plainly(found: Snapshot) -> Any:
+    """All fields; steps and hooks in any order, events in theirs."""
+    plain = attrs.asdict(found)
+    rows = sorted(plain["steps"], key=lambda step: step["key"]), sorted(plain["hooks"], key=lambda hook: hook["id"])
+    return plain["instance"], plain["events"], rows

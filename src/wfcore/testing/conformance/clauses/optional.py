@@ -1,0 +1,133 @@
+"""B1, B2, B3: bound stores, many plans at once, listeners."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from wfcore.errors import WriteFailedError
+from wfcore.plan import AddEvent, AddHook, AddInstance, Applied, Conflict, PutStep, Write
+from wfcore.ports import Store
+from wfcore.testing.conformance.adapter import Note
+from wfcore.testing.conformance.build import (
+    OTHER,
+    REF,
+    THIRD,
+    create,
+    event,
+    hook,
+    instance,
+    message,
+    must,
+    send,
+    step,
+    tick,
+)
+from wfcore.testing.conformance.rig import ManyStore, Rig, cut
+
+PATIENCE = 10.0
+"""Seconds until a listener must have been told."""
+
+
+class Change(Exception):  # noqa: N818 - no error
+    """The caller changes their mind."""
+
+
+class Bound:
+    """A bound store is a store, in the caller's transaction."""
+
+    def test_b1_what_a_bound_store_applies_commits_with_the_caller(self, rig: Rig, binding: Store) -> None:
+        with rig.within(binding) as bound:
+            must(bound.apply(create()))
+            must(bound.apply(tick(1, PutStep(step()))))
+        assert binding.retrieve(REF).instance == instance(version=2)
+
+    def test_b1_what_a_bound_store_applies_is_rolled_back_with_the_caller(self, rig: Rig, binding: Store) -> None:
+        before = cut(binding, REF)
+        with suppress(Change), rig.within(binding) as bound:
+            must(bound.apply(create()))
+            raise Change
+        assert cut(binding, REF) == before
+
+    def test_b1_a_bound_store_reads_what_it_wrote_and_others_do_not(self, rig: Rig, binding: Store) -> None:
+        before = cut(binding, REF)
+        with rig.within(binding) as bound:
+            must(bound.apply(create()))
+            assert bound.retrieve(REF).instance == instance()
+            assert cut(binding, REF) == before
+
+    def test_b1_a_conflict_leaves_the_transaction_usable(self, rig: Rig, binding: Store) -> None:
+        binding.apply(create(OTHER))
+        with rig.within(binding) as bound:
+            must(bound.apply(create()))
+            assert isinstance(bound.apply(tick(7, PutStep(step()))), Conflict)
+            must(bound.apply(tick(1, ref=OTHER)))
+        assert [each.instance for each in cut(binding, REF, OTHER)] == [instance(), instance(OTHER, 2)]
+
+    def test_b1_a_failing_write_leaves_the_transaction_as_it_was(self, rig: Rig, binding: Store) -> None:
+        if rig.adapter.written is None:
+            pytest.skip("the adapter has no 'written'")
+        with rig.within(binding) as bound:
+            must(bound.apply(create()))
+            with pytest.raises(WriteFailedError):
+                bound.apply(tick(1, PutStep(step()), Write(Note("good")), Write(Note(""))))
+            must(bound.apply(create(OTHER)))
+        assert [each.instance for each in cut(binding, REF, OTHER)] == [instance(), instance(OTHER)]
+        assert (binding.retrieve(REF).steps, rig.written(binding)) == ((), [])
+
+
+class Many:
+    """Of many plans each is atomic on its own."""
+
+    def test_b2_each_plan_has_its_answer_in_their_order(self, many: ManyStore) -> None:
+        answers = many.apply_many([create(), create(OTHER), create(), send(), send(ref=THIRD)])
+        assert [type(each) for each in answers] == [Applied, Applied, Conflict, Applied, Conflict]
+        assert answers[2] == Conflict(REF, 1, "e1")
+        assert must(answers[3]).pending_hooks == {hook().id, message().id}
+
+    def test_b2_a_plan_sees_those_before_it(self, many: ManyStore) -> None:
+        answers = many.apply_many([create(), tick(1, PutStep(step())), tick(1), tick(2)])
+        assert [type(each) for each in answers] == [Applied, Applied, Conflict, Applied]
+        assert many.retrieve(REF).instance == instance(version=3)
+
+    def test_b2_a_conflict_leaves_no_trace_and_keeps_the_others(self, many: ManyStore) -> None:
+        many.apply(create())
+        many.apply_many([tick(7, *create(OTHER).mutations), create(THIRD)])
+        assert [each.instance for each in cut(many, REF, OTHER, THIRD)] == [instance(), None, instance(THIRD)]
+
+    def test_b2_no_plan_is_no_answer(self, many: ManyStore) -> None:
+        assert list(many.apply_many([])) == []
+
+
+class Listeners:
+    """Listeners are told of every instance that an applied plan touches."""
+
+    def test_b3_a_listener_is_told_of_every_instance_that_a_plan_touches(self, listenable: Any) -> None:
+        heard: Queue[str] = Queue()
+        listenable.listen(heard.put)
+        listenable.apply(create())
+        assert heard.get(timeout=PATIENCE) == REF
+        listenable.apply(tick(1, AddInstance(instance(OTHER)), AddHook(hook(OTHER)), AddEvent(event(ref=OTHER))))
+        while heard.get(timeout=PATIENCE) != OTHER:
+            pass
+
+    def test_b3_a_listener_that_has_stopped_is_not_told(self, listenable: Any) -> None:
+        heard: Queue[str] = Queue()
+        other: list[str] = []
+        stop = listenable.listen(other.append)
+        listenable.listen(heard.put)
+        stop()
+        listenable.apply(create())
+        assert heard.get(timeout=PATIENCE) == REF
+        assert other == []
+
+    def test_b3_a_listener_that_is_told_finds_the_plan_applied(self, rig: Rig, listenable: Any) -> None:
+        if rig.loop is not None:
+            pytest.skip("a listener on the event loop cannot wait for a retrieve")
+        found: Queue[object] = Queue()
+        listenable.listen(lambda ref: found.put(listenable.retrieve(ref).instance))
+        listenable.apply(create())
+        assert found.get(timeout=PATIENCE) == instance()

@@ -1,0 +1,198 @@
+"""A1, A4, A5, A12: faults at every place, lost acknowledgements, stores that are opened again."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from wfcore.errors import StoreUnavailableError
+from wfcore.model import Snapshot
+from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan, PutEvent, PutHook, PutStep
+from wfcore.ports import Store
+from wfcore.testing.conformance.build import (
+    MINUTE,
+    NOW,
+    OTHER,
+    REF,
+    create,
+    delete,
+    event,
+    hook,
+    instance,
+    message,
+    must,
+    send,
+    step,
+    tick,
+)
+from wfcore.testing.conformance.rig import Rig, cut
+
+BUSY = tick(
+    1,
+    PutStep(step("do:a", result='{"id": 7}')),
+    PutStep(step("do:b", status="waiting")),
+    PutHook(hook(due_at=NOW + MINUTE)),
+    PutEvent(event("m1", consumed_by="do:a", consumed_run=1, delivered_at=NOW)),
+    AddEvent(event("m2")),
+    AddHook(message("m2")),
+    *create(OTHER).mutations,
+)
+
+
+@attrs.define
+class Strike:
+    """Makes the n-th thing that the database does fail.
+
+    Attributes:
+        countdown: how many things are left until it strikes; less: it does not.
+    """
+
+    countdown: int = 0
+
+    def __call__(self) -> bool:
+        """Whether it strikes now."""
+        self.countdown -= 1
+        return self.countdown == 0
+
+
+@attrs.frozen
+class Struck:
+    """A plan that was applied while one thing went wrong.
+
+    Attributes:
+        before: what the store held.
+        after: what it holds, read without faults.
+        answer: of apply, or the error that it raised.
+    """
+
+    before: list[Snapshot]
+    after: list[Snapshot]
+    answer: Applied | Conflict | Exception
+
+
+def struck(rig: Rig, plan: Plan) -> Iterator[Struck]:
+    """Apply a plan with a fault at every place in turn, and at last without; it is made undone between."""
+    strike = Strike()
+    healthy, store = rig.open(), rig.open_faulty(strike)
+    place = 0
+    while True:
+        place += 1
+        must(healthy.apply(create()))
+        must(healthy.apply(send("m1")))
+        before = cut(healthy, REF, OTHER)
+        strike.countdown = place
+        answer: Any
+        try:
+            answer = store.apply(plan)
+        except Exception as error:
+            answer = error
+        hit, strike.countdown = strike.countdown <= 0, 0
+        yield Struck(before, cut(healthy, REF, OTHER), answer)
+        if not hit:
+            assert place > 3, "the faulty store asked strikes() hardly ever: let it ask before every statement"
+            return
+        for ref in (REF, OTHER):
+            found = healthy.retrieve(ref).instance
+            if found is not None:
+                must(healthy.apply(delete(found.version, ref)))
+
+
+class Faults:
+    """A fault leaves no trace, is told as what it is, and does no harm to what comes later."""
+
+    def test_a1_a_fault_anywhere_in_an_apply_leaves_no_trace(self, breaking: Rig) -> None:
+        tried = list(struck(breaking, BUSY))
+        expected = tried[-1].after
+        assert [each.instance for each in expected] == [instance(version=2), instance(OTHER)]
+        for each in tried:
+            if each.after != expected:
+                assert each.after == each.before
+                assert isinstance(each.answer, Exception)
+
+    def test_a5_after_an_unknown_commit_a_retrieve_tells_what_happened(self, breaking: Rig) -> None:
+        """The row has the plan's execution id, or the version and execution id as they were."""
+        for each in struck(breaking, BUSY):
+            found = each.after[0].instance
+            assert found is not None
+            committed = found.execution_id == BUSY.execution_id
+            assert committed or (found.version, found.execution_id) == (1, "e1")
+            assert committed or isinstance(each.answer, Exception)
+
+    def test_a12_a_transient_failure_is_no_conflict(self, breaking: Rig) -> None:
+        for each in struck(breaking, BUSY):
+            assert isinstance(each.answer, StoreUnavailableError | Applied), repr(each.answer)
+
+    def test_a12_a_failure_while_reading_is_told_and_gives_no_half_snapshot(self, breaking: Rig) -> None:
+        strike = Strike()
+        store = breaking.open_faulty(strike)
+        store.apply(create())
+        store.apply(BUSY)
+        expected, place = store.retrieve(REF), 0
+        while strike.countdown <= 0:
+            place += 1
+            strike.countdown = place
+            try:
+                found = store.retrieve(REF)
+            except StoreUnavailableError:
+                continue
+            assert found == expected
+        assert place > 1
+
+    def test_a12_a_store_is_as_good_as_before_after_a_failure(self, breaking: Rig) -> None:
+        strike = Strike()
+        store = breaking.open_faulty(strike)
+        store.apply(create())
+        strike.countdown = 1
+        with pytest.raises(StoreUnavailableError) as caught:
+            store.apply(tick(1))
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own
+        strike.countdown = 0
+        found = store.retrieve(REF).instance
+        assert found is not None
+        assert isinstance(store.apply(tick(found.version)), Applied)
+
+
+class Reopened:
+    """What was applied is there, whoever opens the store again."""
+
+    def test_a4_a_store_that_is_opened_again_finds_what_was_applied(self, durable: Rig) -> None:
+        store = durable.open()
+        store.apply(create())
+        store.apply(send("m1"))
+        store.apply(BUSY)
+        expected = cut(store, REF, OTHER)
+        assert cut(durable.open(), REF, OTHER) == expected
+
+    def test_a4_a_store_that_is_closed_and_opened_again_finds_what_was_applied(self, durable: Rig) -> None:
+        with Rig(durable.adapter, durable.clock, durable.loop and type(durable.loop)()) as first:
+            store = first.open()
+            store.apply(create())
+            store.apply(send("b"))
+            store.apply(send("a"))
+            expected = store.retrieve(REF)
+        store = durable.open()
+        assert store.retrieve(REF) == expected
+        store.apply(send("c"))
+        assert [each.id for each in store.retrieve(REF).events] == ["b", "a", "c"]
+
+    def test_a4_two_stores_on_the_same_data_see_each_others_plans(self, durable: Rig) -> None:
+        first, second = durable.open(), durable.open()
+        must(first.apply(create()))
+        must(second.apply(tick(1)))
+        assert first.apply(tick(1)) == Conflict(REF, 2, "e2")
+        assert cut(first, REF) == cut(second, REF)
+
+    def test_a5_a_plan_that_is_applied_again_conflicts_with_itself(self, store: Store) -> None:
+        """So whoever lost the answer knows from the second that the first was committed."""
+        must(store.apply(create()))
+        mine = tick(1, PutStep(step()))
+        must(store.apply(mine))
+        assert store.apply(mine) == Conflict(REF, 2, mine.execution_id)
+        assert store.apply(create()) == Conflict(REF, 2, "e2")
+        found = store.retrieve(REF).instance
+        assert found is not None
+        assert found.created_by == create().execution_id

@@ -1,0 +1,121 @@
+"""The fixtures of the suite: one to fill, the others made of it; what a store cannot do is skipped with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from wfcore.ports import Catalog, HookFeed, Listenable, Store
+from wfcore.testing.conformance.adapter import Adapter, Clock
+from wfcore.testing.conformance.contents import clause_of
+from wfcore.testing.conformance.loop import Loop
+from wfcore.testing.conformance.rig import ManyStore, Rig, StoreAndCatalog, StoreAndFeed
+
+
+class Fixtures:
+    """What the tests ask for.
+
+    Attributes:
+        asynchronous: whether the adapter's stores are asyncio's.
+        examples: how many sequences of generated plans are tried (clause E1).
+    """
+
+    asynchronous: ClassVar[bool] = False
+    examples: ClassVar[int] = 25
+
+    @pytest.fixture
+    def adapter(self) -> Adapter:
+        """The one to fill: an adapter with a new, empty place for its data."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture `adapter` that gives an Adapter")
+
+    @pytest.fixture(autouse=True)
+    def left_out(self, request: pytest.FixtureRequest, adapter: Adapter) -> None:
+        """Skip what the adapter's list of skips names."""
+        test = getattr(request.node, "originalname", request.node.name)
+        reason = adapter.skips.get(test) or adapter.skips.get(clause_of(test) or "")
+        if reason is not None:
+            pytest.skip(f"left out: {reason}")
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """The clock of all stores."""
+        return Clock()
+
+    @pytest.fixture
+    def rig(self, adapter: Adapter, clock: Clock, left_out: None) -> Iterator[Rig]:  # noqa: ARG002 - first
+        """Opens stores."""
+        with Rig(adapter, clock, Loop() if self.asynchronous else None) as rig:
+            yield rig
+
+    @pytest.fixture
+    def store(self, rig: Rig) -> Store:
+        """A store."""
+        opened: Store = rig.open()
+        return opened
+
+
+class Capabilities:
+    """Stores that can do more than the two methods, and adapters that say how to look at it."""
+
+    @pytest.fixture
+    def feed(self, store: Any) -> StoreAndFeed:
+        """A store that is a feed."""
+        found: StoreAndFeed = _able(store, HookFeed)
+        return found
+
+    @pytest.fixture
+    def catalog(self, store: Any) -> StoreAndCatalog:
+        """A store that is a catalog."""
+        found: StoreAndCatalog = _able(store, Catalog)
+        return found
+
+    @pytest.fixture
+    def listenable(self, store: Any) -> Any:
+        """A store that tells of applied plans."""
+        return _able(store, Listenable)
+
+    @pytest.fixture
+    def many(self, store: Any) -> ManyStore:
+        """A store that applies many plans at once."""
+        if not hasattr(store, "apply_many"):
+            pytest.skip("the store has no apply_many")
+        found: ManyStore = store
+        return found
+
+    @pytest.fixture
+    def writing(self, rig: Rig, store: Store) -> Store:
+        """A store with a writer of notes."""
+        _declared(rig, "written")
+        return store
+
+    @pytest.fixture
+    def binding(self, rig: Rig, store: Store) -> Store:
+        """A store that can be bound to a transaction."""
+        _declared(rig, "within")
+        return store
+
+    @pytest.fixture
+    def breaking(self, rig: Rig) -> Rig:
+        """A rig that opens stores whose database fails when it is told to."""
+        _declared(rig, "faulty")
+        return rig
+
+    @pytest.fixture
+    def durable(self, rig: Rig) -> Rig:
+        """A rig whose stores, opened again, find what was applied."""
+        if not rig.adapter.durable:
+            pytest.skip("the adapter is not durable")
+        return rig
+
+
+def _declared(rig: Rig, capability: str) -> None:
+    if getattr(rig.adapter, capability) is None:
+        pytest.skip(f"the adapter has no {capability!r}")
+
+
+def _able(store: Any, port: type) -> Any:
+    if not isinstance(store, port):
+        pytest.skip(f"the store is no {port.__name__}")
+    return store

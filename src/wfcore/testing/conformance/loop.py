@@ -1,0 +1,118 @@
+"""A store for asyncio as a blocking one, for the suite: its calls run on one event loop, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from threading import Thread
+from typing import Any, TypeVar
+
+import attrs
+
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
+from wfcore.plan import Applied, Conflict, Plan
+from wfcore.ports import AsyncCatalog, AsyncHookFeed, DueQuery, History, InstanceQuery, Listenable, Page
+
+T = TypeVar("T")
+
+
+@attrs.define
+class Loop:
+    """An event loop in a thread; several threads may call it at once, which makes tasks that run at the same time."""
+
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.new_event_loop, init=False)
+    _thread: Thread | None = attrs.field(default=None, init=False)
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        """Wait for what is run on the loop."""
+        if self._thread is None:
+            self._thread = Thread(target=self._loop.run_forever, name="conformance", daemon=True)
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop).result()
+
+    def close(self) -> None:
+        """Stop the loop and end its thread."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def blocking(self, native: Any) -> Any:
+        """A blocking store that is a feed, a catalog and so on if the native one is."""
+        kinds: list[type] = [Bridge]
+        kinds += [_Feed] * isinstance(native, AsyncHookFeed)
+        kinds += [_Catalog] * isinstance(native, AsyncCatalog)
+        kinds += [_Listenable] * isinstance(native, Listenable)
+        kinds += [_Many] * hasattr(native, "apply_many")
+        return type("Bridged", tuple(reversed(kinds)), {})(native, self)
+
+    def entered(self, manager: AbstractAsyncContextManager[T]) -> tuple[T, Callable[..., Any]]:
+        """Enter an asynchronous context manager; its value, and the blocking ``__exit__``."""
+        value = self.run(manager.__aenter__())
+        return value, lambda *error: self.run(manager.__aexit__(*error))
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+class Bridge:
+    """The blocking store."""
+
+    def __init__(self, native: Any, loop: Loop) -> None:
+        self.native = native
+        self._run = loop.run
+
+    def retrieve(self, ref: str) -> Snapshot:
+        """As :meth:`wfcore.ports.Store.retrieve`."""
+        found: Snapshot = self._run(self.native.retrieve(ref))
+        return found
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        """As :meth:`wfcore.ports.Store.apply`."""
+        answer: Applied | Conflict = self._run(self.native.apply(plan))
+        return answer
+
+
+class _Feed(Bridge):
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        found: Sequence[FiredHook] = self._run(self.native.due(query))
+        return found
+
+    def next_due_at(self, query: DueQuery) -> datetime | None:
+        found: datetime | None = self._run(self.native.next_due_at(query))
+        return found
+
+
+class _Catalog(Bridge):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        found: Page[Instance] = self._run(self.native.list_instances(query))
+        return found
+
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        found: Mapping[InstanceStatus, int] = self._run(self.native.count_by_status(query))
+        return found
+
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        found: History = self._run(self.native.history(ref, run_number))
+        return found
+
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        found: Sequence[Instance] = self._run(self.native.suspects(limit, after))
+        return found
+
+
+class _Listenable(Bridge):
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        stop: Callable[[], None] = self.native.listen(callback)
+        return stop
+
+
+class _Many(Bridge):
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        answers: Sequence[Applied | Conflict] = self._run(self.native.apply_many(plans))
+        return answers

@@ -1,0 +1,128 @@
+"""The suite's hands: opens stores of an adapter and closes them, blocking or on an event loop."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import attrs
+
+from wfcore.model import Snapshot
+from wfcore.plan import Applied, Conflict, Plan
+from wfcore.ports import Catalog, HookFeed, Store
+from wfcore.testing.conformance.adapter import Adapter
+from wfcore.testing.conformance.loop import Bridge, Loop
+
+
+class StoreAndFeed(Store, HookFeed, Protocol):
+    """A store that is its own feed."""
+
+
+class StoreAndCatalog(Store, Catalog, Protocol):
+    """A store that is its own catalog."""
+
+
+class ManyStore(Store, Protocol):
+    """A store that takes several plans at once."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """Apply the plans in order, each atomic on its own; the answers in the same order."""
+
+
+@attrs.define
+class Rig:
+    """An adapter under test.
+
+    Attributes:
+        adapter: what its author has filled in.
+        clock: what its stores are opened with.
+        loop: of asyncio's stores; ``None``: they block.
+    """
+
+    adapter: Adapter
+    clock: Callable[[], datetime]
+    loop: Loop | None = None
+    _open: ExitStack = attrs.field(factory=ExitStack, init=False)
+
+    def open(self) -> Any:
+        """A store, to be used as a blocking one; closed with the rig."""
+        return self._entered(self.adapter.open(self.clock))
+
+    def open_faulty(self, strikes: Callable[[], bool]) -> Any:
+        """A store whose database fails whenever it ``strikes()``."""
+        assert self.adapter.faulty is not None
+        return self._entered(self.adapter.faulty(self.clock, strikes))
+
+    def written(self, store: Any) -> list[str]:
+        """The texts of the notes that are committed."""
+        assert self.adapter.written is not None
+        return list(self._value(self.adapter.written(_native(store))))
+
+    @contextmanager
+    def within(self, store: Any) -> Iterator[Any]:
+        """A bound store in a transaction that is committed at the end."""
+        assert self.adapter.within is not None
+        with self._managed(self.adapter.within(_native(store))) as bound:
+            yield self._view(bound)
+
+    def close(self) -> None:
+        """Close all stores, then the loop."""
+        try:
+            self._open.close()
+        finally:
+            if self.loop is not None:
+                self.loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _entered(self, made: Any) -> Any:
+        made = self._value(made)
+        if hasattr(made, "__enter__") or hasattr(made, "__aenter__"):
+            return self._view(self._open.enter_context(self._managed(made)))
+        close = getattr(made, "close", None)
+        if close is not None:
+            self._open.callback(lambda: self._value(close()))
+        return self._view(made)
+
+    def _value(self, given: Any) -> Any:
+        return self.loop.run(given) if self.loop is not None and inspect.isawaitable(given) else given
+
+    def _view(self, native: Any) -> Any:
+        return native if self.loop is None else self.loop.blocking(native)
+
+    def _managed(self, manager: Any) -> AbstractContextManager[Any]:
+        if self.loop is None or not hasattr(manager, "__aenter__"):
+            managed: AbstractContextManager[Any] = manager
+            return managed
+        return _managed(manager, self.loop)
+
+
+@contextmanager
+def _managed(manager: Any, loop: Loop) -> Iterator[Any]:
+    value, leave = loop.entered(manager)
+    try:
+        yield value
+    except BaseException as error:
+        if not leave(type(error), error, error.__traceback__):
+            raise
+    else:
+        leave(None, None, None)
+
+
+def _native(store: Any) -> Any:
+    return store.native if isinstance(store, Bridge) else store
+
+
+def cut(store: Store, *refs: str) -> list[Snapshot]:
+    """What a store holds of some instances."""
+    return [store.retrieve(ref) for ref in refs]

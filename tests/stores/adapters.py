@@ -1,0 +1,87 @@
+"""Our own stores, as the conformance suite wants to know them."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wfadapters.memory import MemoryStore
+from wfadapters.sqlite import BoundStore, SqliteStore
+from wfcore.ports import AsyncStore
+from wfcore.runner import to_async
+from wfcore.testing.conformance import Adapter, Note
+
+Clock = Callable[[], datetime]
+
+
+def memory() -> Adapter:
+    return Adapter(
+        open=MemoryStore,
+        durable=False,
+        written=lambda store: [note.text for note in store.writes],
+        skips={
+            "test_a11_a_failing_write_is_named_and_leaves_no_trace": "the memory store has no writers that could fail",
+            "test_a11_a_write_without_a_writer_is_named_and_leaves_no_trace": "the memory store takes every value",
+            "test_a11_a_store_is_as_good_as_before_after_a_failing_write": "the memory store has no failing writes",
+        },
+    )
+
+
+def sqlite(path: Path) -> Adapter:
+    make_table(path)
+    return Adapter(
+        open=partial(open_sqlite, path),
+        written=lambda store: notes(path),
+        within=partial(transaction, path),
+        faulty=partial(open_faulty, path),
+    )
+
+
+def sqlite_for_asyncio(path: Path) -> Adapter:
+    make_table(path)
+    return Adapter(
+        open=partial(open_for_asyncio, path),
+        written=lambda store: notes(path),
+        faulty=lambda clock, strikes: to_async(open_faulty(path, clock, strikes)),
+    )
+
+
+def open_sqlite(path: Path, clock: Clock, **options: Any) -> SqliteStore:
+    return SqliteStore(path, clock=clock, synchronous="OFF", writers={Note: write_note}, **options)
+
+
+@contextmanager
+def open_for_asyncio(path: Path, clock: Clock) -> Iterator[AsyncStore]:
+    with open_sqlite(path, clock) as store:
+        yield to_async(store)
+
+
+def open_faulty(path: Path, clock: Clock, strikes: Callable[[], bool]) -> SqliteStore:
+    """SQLite asks after every few instructions of its own, and interrupts what it is doing."""
+    return open_sqlite(path, clock, on_connect=lambda connection: connection.set_progress_handler(strikes, 5))
+
+
+@contextmanager
+def transaction(path: Path, store: SqliteStore) -> Iterator[BoundStore]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield store.within(connection)
+        connection.execute("COMMIT")
+
+
+def make_table(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS note (text TEXT CHECK (text <> ''))")
+        connection.commit()
+
+
+def write_note(connection: sqlite3.Connection, note: Note) -> None:
+    connection.execute("INSERT INTO note VALUES (?)", (note.text,))
+
+
+def notes(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [text for (text,) in connection.execute("SELECT text FROM note ORDER BY rowid")]
