@@ -1,6 +1,7 @@
 """`explore`: what it tries, what it finds, what it says."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import attrs
@@ -39,10 +40,11 @@ def test_the_results_are_those_of_an_enumerator_that_merges_nothing(name: str, d
     }
 
 
-@pytest.mark.parametrize("name", ["sleeps", "approval", "race", "parent"])
+@pytest.mark.parametrize("name", BY_NAME)
 def test_what_is_merged_makes_no_difference(name: str) -> None:
     case = BY_NAME[name]
-    bounds: dict[str, Any] = {"crashes": 1, "duplicates": 0, "events": case.events[:1]}
+    events = () if name in ("saga", "fan-out") else case.events[:1]
+    bounds: dict[str, Any] = {"crashes": 1, "events": events}
     merged, exact = case.explored(**bounds), case.explored(**bounds, exact=True)
     assert (True, True) == (merged.ok, exact.ok)
     assert {str(each) for each in exact.results} == {str(each) for each in merged.results}
@@ -212,6 +214,49 @@ def relative(step: Step) -> str:
 def test_instants_that_code_looks_at_are_told_apart(flow: Any) -> None:
     merged, exact = explore(flow, bodies=ONE, confluent=False), explore(flow, bodies=ONE, confluent=False, exact=True)
     assert merged.check().results == exact.check().results
+
+
+def test_an_invariant_may_look_at_the_past() -> None:
+    years: set[int] = set()
+
+    def look(world: WorldView) -> None:
+        years.update(step.settled_at.year for step in world.steps.values() if step.settled_at is not None)
+
+    explore(two_steps, bodies=TWO, invariant=look).check()
+    assert {2026} == years
+
+
+def test_code_that_is_not_deterministic_is_found() -> None:
+    flips = cycle("ab")
+
+    @workflow(name="flipping")
+    async def flipping(step: AsyncStep) -> str:
+        await step.do("one", body)
+        return await step.do(next(flips), body)
+
+    found = explore(flipping, bodies={**ONE, "a": [returns("a")], "b": [returns("b")]}).counterexample
+    assert found is not None
+    assert found.invariant in (checks.REPLAY, checks.CODE)
+
+
+def test_a_body_that_runs_at_most_once_is_explored_with_its_deadline() -> None:
+    @workflow(name="once")
+    async def once(step: AsyncStep) -> str:
+        return await step.do("one", body, at_most_once=30 * SECOND)
+
+    completed, interrupted = sorted(map(str, explore(once, bodies=ONE).check().results))
+    assert "complete: '1'" == completed
+    assert "StepInterruptedError" in interrupted
+
+
+def test_a_body_that_takes_an_event_is_named_by_its_wait() -> None:
+    @workflow(name="taking")
+    async def taking(step: AsyncStep) -> str:
+        return (await step.wait_for_event("note", Approved, on_consume=lambda attempt, received: None)).payload
+
+    bodies: Bodies = {"wait_for_event:note": [returns(None)]}
+    found = explore(taking, bodies=bodies, events=[(Approved, "eva")]).check()
+    assert ["complete: 'eva'"] == [str(each) for each in found.results]
 
 
 # -- liveness, and schedules
