@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import MINUTE, T0
+from tests.lab import MINUTE, SECOND, T0
 from tests.planner.flights import Flights, body, doing, made
 from tests.planner.rows import (
     instance,
@@ -73,6 +73,30 @@ def test_w9_bodies_that_take_events_run_one_by_one_where_all_bodies_do() -> None
     lab.send("b")
     lab.tick(at=T0 + 2 * MINUTE)
     assert (["a", "b"], "complete") == (ran, lab.instance.status)
+
+
+def test_w10_only_bodies_that_take_what_came_before_go_before_a_wait_that_is_due() -> None:
+    async def nap_then(step: AsyncStep) -> None:
+        await step.sleep("nap", SECOND)
+        await step.do("a", body)
+
+    async def code(step: AsyncStep) -> None:
+        await step.gather(
+            "g",
+            lambda branch: branch.wait_for_event("e", "e", on_consume=lambda attempt, received: None),
+            nap_then,
+            lambda branch: branch.sleep("nap", MINUTE),
+        )
+
+    lab = made(code)
+    lab.tick()
+    lab.now = T0 + MINUTE / 2
+    lab.send("e")
+    lab.now = T0 + 2 * MINUTE
+    flights = Flights(lab)
+    first = flights.flying
+    flights.lands("gather:g[0]>wait_for_event:e", None)
+    assert (["gather:g[0]>wait_for_event:e"], ["gather:g[1]>do:a"]) == (first, flights.flying)
 
 
 def test_p1_a_branch_whose_body_ran_in_an_earlier_tick_goes_before_one_that_has_only_slept() -> None:
