@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -195,6 +196,22 @@ def test_o6_a_later_attempt_flies_on_over_a_retrieve_too() -> None:
     lab.now += MINUTE
     flights = Flights(lab, known=Known(flights=tuple(Flights(lab).calls.values())))
     assert [] == flights.started
+
+
+@both_colours
+def test_d7_code_that_swallows_an_error_of_the_author_gets_no_further_key(colour: Colour) -> None:
+    went_on: list[bool] = []
+
+    def program(step: Any) -> Running:
+        with suppress(BaseException):
+            step.sleep("nap", 5)
+        step.uuid("order")
+        went_on.append(True)
+        yield step.do("a", one)
+
+    with pytest.raises(StepUsageError):
+        begin(colour, program).plan()
+    assert [] == went_on
 
 
 # -- what is told
