@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from wfcore.keys import (
     is_terminal_notice,
     message_id,
     parse_ref,
+    shard_hash,
+    shard_of,
     timer_id,
 )
 
@@ -273,3 +276,26 @@ def test_a_digest_tells_where_a_part_ends(parts: tuple[str, ...]) -> None:
 def test_a_digest_takes_any_text() -> None:
     """A lone surrogate cannot stop a workflow."""
     assert 32 == len(digest("\ud800"))
+
+
+# ---- shards
+
+
+@pytest.mark.parametrize(
+    ("ref", "crc", "of_two", "of_three", "of_sixteen"),
+    [
+        ("checkout#order-1", 3878100809, 1, 2, 9),
+        ("checkout#order-2", 2116964083, 1, 1, 3),
+        ("refund#order-1", 1174106484, 0, 0, 4),
+        ("✓#\U0001f600 2", 556833330, 0, 0, 2),
+    ],
+)
+def test_r4_the_shard_of_a_ref_is_its_crc_32(ref: str, crc: int, of_two: int, of_three: int, of_sixteen: int) -> None:
+    """Test vectors for adapters in other languages, and in SQL."""
+    assert (crc, 0) == (shard_hash(ref), shard_of(ref, 1))
+    assert [of_two, of_three, of_sixteen] == [shard_of(ref, count) for count in (2, 3, 16)]
+
+
+def test_r4_shards_are_about_equal() -> None:
+    sizes = Counter(shard_of(f"checkout#{number}", 4) for number in range(10_000))
+    assert all(2_000 < sizes[index] < 3_000 for index in range(4))

@@ -136,6 +136,7 @@ from wfcore.ports import (
     InstanceQuery,
     Listenable,
     Page,
+    Shard,
     Store,
 )
 from wfcore.retry import Retry
@@ -145,6 +146,7 @@ from wfcore.runner import (
     AsyncHandle,
     AsyncPreview,
     AuditFinding,
+    BodyRun,
     Client,
     Dispatcher,
     Flights,
@@ -183,6 +185,7 @@ __all__ = [
     "AuditFinding",
     "BareKeysAdopted",
     "Bodies",
+    "BodyRun",
     "Catalog",
     "Checkpointed",
     "Client",
@@ -272,6 +275,7 @@ __all__ = [
     "Runtime",
     "SchemaVersionError",
     "Settled",
+    "Shard",
     "Situation",
     "Snapshot",
     "Step",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from typing import Literal, TypeAlias, get_args
 
 import attrs
@@ -183,6 +184,16 @@ def _segment(key: str, text: str) -> Segment:
         if kind not in _GROUPS:
             raise StepNameError("step key", key, None, None, f"a {kind} has no branches")
     return Segment(kind, found["name"], int(found["repeat"] or 0), found["branch"])
+
+
+def shard_hash(ref: str) -> int:
+    """CRC-32 of a ref's UTF-8: what its shard is made of, the same in every process and language (rule R4)."""
+    return zlib.crc32(ref.encode("utf-8", "surrogatepass"))
+
+
+def shard_of(ref: str, count: int) -> int:
+    """Which of ``count`` shards an instance belongs to: ``shard_hash(ref) % count`` (rule R4)."""
+    return shard_hash(ref) % count
 
 
 def digest(*parts: str) -> bytes:

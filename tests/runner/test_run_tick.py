@@ -34,7 +34,7 @@ from wfcore.planner import AsyncStep, Attempt
 from wfcore.planner.changes import change
 from wfcore.ports import DueQuery
 from wfcore.retry import Retry
-from wfcore.runner import StopSignal, TickReport, run_tick
+from wfcore.runner import BodyRun, StopSignal, TickReport, run_tick
 from wfcore.workflow import Registry, Workflow
 
 pytestmark = pytest.mark.usefixtures("both_runners")
@@ -860,16 +860,22 @@ def test_r6_a_report_tells_what_the_tick_did_and_how_long_it_took(bodies: Bodies
     bodies.act["b"] = lambda: desk.machine.advance(4)
     desk.store.always["before", "retrieve"] = lambda: desk.machine.advance(0.5)
     desk.store.always["after", "apply"] = lambda: desk.machine.advance(0.25)
-    fired = desk.fired()
+    fired, created, began_at = desk.fired(), desk.instance, desk.machine.now
     report = desk.tick(fired)
     assert report == TickReport(
         fired=fired,
+        began_at=began_at,
+        instance=created,
         plan=desk.store.plans[-1],
         result=Applied(frozenset()),
         error=None,
         conflicts=0,
         checkpoints=1,
         bodies=2,
+        body_runs=(
+            BodyRun(key="do:a", attempt=1, began=timedelta(seconds=0.5), duration=timedelta(seconds=3), failure=None),
+            BodyRun(key="do:b", attempt=1, began=timedelta(seconds=3.75), duration=timedelta(seconds=4), failure=None),
+        ),
         undelivered=(),
         records=0,
         largest_payload=5,
@@ -878,6 +884,22 @@ def test_r6_a_report_tells_what_the_tick_did_and_how_long_it_took(bodies: Bodies
         store_duration=timedelta(seconds=1),
     )
     assert desk.reports == [report]
+
+
+def test_r6_a_report_names_the_class_of_what_a_body_raised_and_the_attempt() -> None:
+    def fail(attempt: Attempt) -> None:
+        raise ConnectionError("the card number")
+
+    @workflow(name="w")
+    async def program(step: AsyncStep) -> None:
+        await step.do("pay", fail, retry=Retry(max_attempts=2, delay=SECOND))
+
+    desk = Desk.of(program)
+    desk.tick()
+    desk.machine.advance(60)
+    assert [(1, "builtins.ConnectionError"), (2, "builtins.ConnectionError")] == [
+        (run.attempt, run.failure) for run in (*desk.reports[0].body_runs, *desk.tick().body_runs)
+    ]
 
 
 def test_r6_conflicts_are_counted_and_pauses_are_in_the_duration(bodies: Bodies) -> None:

@@ -17,6 +17,7 @@ from wfadapters import rows
 from wfadapters.columns import Table
 from wfadapters.sqlite import SqliteStore, schema
 from wfcore.errors import CorruptRecordError, SchemaVersionError, StoreError, StoreUnavailableError
+from wfcore.keys import shard_of
 from wfcore.model import Snapshot
 from wfcore.plan import Applied
 from wfcore.ports import DueQuery, InstanceQuery
@@ -149,10 +150,12 @@ def test_the_tables_have_the_columns_of_the_rows(table: Table, strict: bool) -> 
 
 
 def test_queries_of_the_feed_use_the_index(sqlite_store: SqliteStore, connection: sqlite3.Connection) -> None:
-    from wfadapters.sqlite import store
+    from wfadapters.sqlite import feed
 
-    for queries, notices in product((store._DUE, store._NEXT), (False, True)):
-        query = queries[notices]
+    connection.create_function("wfcore_shard", 2, shard_of, deterministic=True)
+    walks = [(feed.DUE, ""), (feed.TAKEN, ""), ("true", feed.FIRST), (feed.OWN, feed.FIRST), (feed.FOREIGN, feed.FIRST)]
+    for (condition, limit), notices in product(walks, (False, True)):
+        query = feed.walking(condition, limit, notices=notices)
         steps = connection.execute(f"EXPLAIN QUERY PLAN {query}", (None,) * query.count("?")).fetchall()
         text = " ".join(step[3] for step in steps)
         assert "USING INDEX wfcore_hooks_due" in text

@@ -70,13 +70,20 @@ class MemoryStore:
             for hook in self._admitted(query):
                 if hook.due_at > now or len(fired) == query.limit:
                     break
-                fired.append(FiredHook(hook=hook, timestamp=now))
+                if _taken_at(hook, query) <= now:
+                    fired.append(FiredHook(hook=hook, timestamp=now))
             return fired
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
         with self._lock:
-            return next((hook.due_at for hook in self._admitted(query)), None)
+            earliest: datetime | None = None
+            for hook in self._admitted(query):
+                if earliest is not None and hook.due_at >= earliest:
+                    break
+                taken_at = _taken_at(hook, query)
+                earliest = taken_at if earliest is None else min(earliest, taken_at)
+            return earliest
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""
@@ -135,6 +142,10 @@ class MemoryStore:
             known = query.workflow_names is None or hook.workflow_name in query.workflow_names
             if known and ref not in query.exclude:
                 yield hook
+
+
+def _taken_at(hook: Hook, query: DueQuery) -> datetime:
+    return hook.due_at if query.shard is None else query.shard.takes_at(hook.instance_ref, hook.due_at)
 
 
 def _first(rows: Rows, notices: bool) -> Hook | None:  # noqa: FBT001 - a key of the agendas

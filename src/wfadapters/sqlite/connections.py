@@ -13,6 +13,7 @@ import attrs
 
 from wfadapters.sqlite.faults import explained, primary_code
 from wfcore.errors import CommandError, CorruptRecordError, StoreError, StoreUnavailableError
+from wfcore.keys import shard_of
 
 _RETRY_EVERY = 0.005
 
@@ -84,6 +85,7 @@ class Connections:
             cursor = plain_cursor(connection)
             self._use_wal(cursor)
             cursor.execute(f"PRAGMA synchronous = {self.synchronous}")
+            connection.create_function("wfcore_shard", 2, shard_of, deterministic=True)
             if self.on_connect:
                 self.on_connect(connection)
         except BaseException:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self, TypeAlias, get_args
 
-from wfadapters import rows
 from wfadapters.clock import utc_now
-from wfadapters.columns import instant_column
 from wfadapters.listeners import Listeners
 from wfadapters.sql import Sql
-from wfadapters.sqlite import catalog, schema
+from wfadapters.sqlite import catalog, feed, schema
 from wfadapters.sqlite.bound import BoundStore
-from wfadapters.sqlite.connections import Connections, plain_cursor
-from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read, select
+from wfadapters.sqlite.connections import Connections
+from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read
 from wfcore.errors import StoreUnavailableError
 from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
@@ -30,20 +27,6 @@ from wfcore.ports import DueQuery, History, InstanceQuery, Page
 Synchronous: TypeAlias = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 
 _LONGEST_WAIT = timedelta(milliseconds=2**31 - 1)  # SQLite counts milliseconds in an int
-_ADMITTED = """
-    (? IS NULL OR workflow_name IN (SELECT value FROM json_each(?)))
-    AND instance_ref NOT IN (SELECT value FROM json_each(?))
-"""
-_WAKE_UPS, _NOTICES = (select(rows.HOOKS, f"{kind} AND {_ADMITTED}") for kind in (schema.WAKE_UP, schema.NOTICE))
-# With notices: each half in the order of its own index, and merged.
-_DUE = {
-    False: f"{_WAKE_UPS} AND due_at <= ? ORDER BY due_at, id",
-    True: f"{_WAKE_UPS} AND due_at <= ? UNION ALL {_NOTICES} AND due_at <= ? ORDER BY due_at, id",
-}
-_NEXT = {
-    False: f"{_WAKE_UPS} ORDER BY due_at, id LIMIT 1",
-    True: f"{_WAKE_UPS} UNION ALL {_NOTICES} ORDER BY due_at, id LIMIT 1",
-}
 
 
 class SqliteStore:
@@ -126,21 +109,13 @@ class SqliteStore:
 
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
-        fired: dict[str, FiredHook] = {}
-        with self._connections.cursor("due") as cursor, closing(plain_cursor(cursor.connection)) as found:
-            now = self._clock()
-            for row in found.execute(_DUE[query.terminal_notices], _arguments(query, instant_column(now))):
-                hook = rows.read_hook(row)
-                fired.setdefault(hook.instance_ref, FiredHook(hook=hook, timestamp=now))
-                if len(fired) == query.limit:
-                    break
-        return tuple(fired.values())
+        with self._connections.cursor("due") as cursor:
+            return feed.due(cursor, query, self._clock())
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
         with self._connections.cursor("next_due_at") as cursor:
-            found = cursor.execute(_NEXT[query.terminal_notices], _arguments(query)).fetchone()
-        return None if found is None else rows.read_hook(found).due_at
+            return feed.next_due_at(cursor, query)
 
     def list_instances(self, query: InstanceQuery) -> Page[Instance]:
         """One page of instances; see :class:`wfcore.ports.Catalog`."""
@@ -196,9 +171,3 @@ class SqliteStore:
             yield
         finally:
             self._turn.release()
-
-
-def _arguments(query: DueQuery, *until: int) -> tuple[object, ...]:
-    names = None if query.workflow_names is None else json.dumps(sorted(query.workflow_names))
-    arguments = (names, names, json.dumps(sorted(query.exclude)), *until)
-    return arguments * 2 if query.terminal_notices else arguments

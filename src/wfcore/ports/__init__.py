@@ -2,7 +2,7 @@
 
 from wfcore.ports.catalog import AsyncCatalog, Catalog, History, InstanceQuery, Page
 from wfcore.ports.codec import Codec, checked, payload_limit
-from wfcore.ports.feed import AsyncHookFeed, DueQuery, HookFeed
+from wfcore.ports.feed import AsyncHookFeed, DueQuery, HookFeed, Shard
 from wfcore.ports.store import AsyncStore, Listenable, Store
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "InstanceQuery",
     "Listenable",
     "Page",
+    "Shard",
     "Store",
     "checked",
     "payload_limit",

@@ -15,7 +15,7 @@ from wfcore.runner.dispatcher import Dispatcher
 from wfcore.runner.errand import StopSignal
 from wfcore.runner.handle import Handle
 from wfcore.runner.notices import OnTerminal, TerminalNotice
-from wfcore.runner.observe import Observer, TickReport
+from wfcore.runner.observe import BodyRun, Observer, TickReport
 from wfcore.runner.preview import Preview
 from wfcore.runner.reading import AuditFinding
 from wfcore.runner.runtime import Runtime
@@ -27,6 +27,7 @@ __all__ = [
     "AsyncHandle",
     "AsyncPreview",
     "AuditFinding",
+    "BodyRun",
     "Client",
     "Dispatcher",
     "Flights",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from wfcore.model import InstanceStatus
+from wfcore.ports import Shard
 from wfcore.workflow import Registry
 
 
@@ -53,6 +54,12 @@ def check_instants(**instants: object) -> None:
     for name, value in instants.items():
         if not isinstance(value, datetime) or value.tzinfo is None:
             raise ValueError(f"{name}={value!r}: must be a datetime with a time zone")
+
+
+def check_shard(shard: object) -> None:
+    """Refuse what is no shard. Raises ``TypeError``."""
+    if shard is not None and not isinstance(shard, Shard):
+        raise TypeError(f"shard={shard!r}: pass Shard(index, count)")
 
 
 def check_statuses(when: object) -> None:

@@ -19,15 +19,17 @@ from wfcore.codec import JSON
 from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook
 from wfcore.planner import RECOVER_AFTER
-from wfcore.ports import Codec, HookFeed, Store
-from wfcore.runner.arguments import check_registry, check_settings, check_store
+from wfcore.ports import Codec, DueQuery, HookFeed, Shard, Store
+from wfcore.runner.arguments import check_registry, check_settings, check_shard, check_store
 from wfcore.runner.doors import BlockingFeed, BlockingSignal, at_once, listen
+from wfcore.runner.errand import Errand
 from wfcore.runner.notices import OnTerminal, announce
 from wfcore.runner.observe import Observer
 from wfcore.runner.pool import Pool
 from wfcore.runner.roster import Roster, has_got_on
 from wfcore.runner.runtime import REAL, Runtime
-from wfcore.runner.tick import run_tick
+from wfcore.runner.tick import handle
+from wfcore.runner.watch import Watch
 from wfcore.workflow import Registry
 
 _log = logging.getLogger("wfcore.runner")
@@ -48,6 +50,8 @@ class Dispatcher:
         codec: how values become payloads; the same as the clients'.
         observer: gets a report of every tick.
         on_terminal: is told of the end of each instance whose workflow has ``notify=True``, at least once (rule O7).
+        shard: which part of the instances is this one's, if several dispatchers share the store (rule R4); left out: it
+            takes them all.
         runtime: time, ids and pauses.
 
     Use it as a context manager (it runs in a thread of its own until the block ends), call :meth:`run` (until
@@ -66,6 +70,7 @@ class Dispatcher:
         codec: Codec = JSON,
         observer: Observer | None = None,
         on_terminal: OnTerminal | None = None,
+        shard: Shard | None = None,
         runtime: Runtime = REAL,
     ) -> None:
         check_store(store)
@@ -74,17 +79,17 @@ class Dispatcher:
             raise TypeError(f"{type(store).__name__} has no due() and next_due_at(); pass feed=")
         check_registry(registry)
         check_settings(concurrency, poll_interval=poll_interval, recover_after=recover_after)
+        check_shard(shard)
         registry.check_types(codec)
         self._store = store
         self._feed = BlockingFeed(found)
         self._registry = registry
         self._concurrency = concurrency
-        self._tick = partial(run_tick, store, registry, codec=codec, recover_after=recover_after, observer=observer)
+        self._errand = partial(Errand, registry=registry, codec=codec, recover_after=recover_after, observer=observer)
         self._on_terminal = on_terminal
         self._runtime = runtime
-        self._roster = Roster(
-            registry, concurrency, poll_interval, runtime, BlockingSignal(), notices=on_terminal is not None
-        )
+        wanted = DueQuery(workflow_names=registry.names, terminal_notices=on_terminal is not None, shard=shard)
+        self._roster = Roster(wanted, concurrency, poll_interval, runtime, BlockingSignal())
         self._fatal: BaseException | None = None
         self._thread = threading.Thread(target=self._run_in_thread, name="wfcore-dispatcher", daemon=True)
 
@@ -162,20 +167,20 @@ class Dispatcher:
             self._roster.ended()
         self._roster.conclude(until_idle=until_idle)
 
-    def _start(self, pool: Pool, fired: FiredHook) -> None:
-        pool.submit(partial(self._handle, fired))
+    def _start(self, pool: Pool, fired: FiredHook, watch: Watch) -> None:
+        pool.submit(partial(self._handle, fired, watch))
 
-    def _handle(self, fired: FiredHook) -> None:
+    def _handle(self, fired: FiredHook, watch: Watch) -> None:
         try:
-            got_on = self._tend(fired)
+            got_on = self._tend(fired, watch)
         except BaseException as error:
             self._roster.failed(fired, error)
         else:
             self._roster.done(fired, got_on=got_on)
 
-    def _tend(self, fired: FiredHook) -> bool:
+    def _tend(self, fired: FiredHook, watch: Watch) -> bool:
         """Handle the hook; False: nothing came of it."""
         stop, runtime = self._roster.stop, self._runtime
         if is_terminal_notice(fired.hook.id):
             return announce(self._store, fired, self._on_terminal, stop=stop, runtime=runtime)
-        return has_got_on(self._tick(fired, stop=stop, runtime=runtime))
+        return has_got_on(handle(self._store, self._errand(fired=fired, stop=stop, watch=watch), runtime))

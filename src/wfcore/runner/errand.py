@@ -10,6 +10,7 @@ import attrs
 from wfcore.model import FiredHook
 from wfcore.ports import Codec
 from wfcore.runner.observe import Observer
+from wfcore.runner.watch import Watch
 from wfcore.workflow import Registry
 
 
@@ -37,7 +38,8 @@ class Errand:
     codec: Codec
     recover_after: timedelta
     observer: Observer | None
-    stop: StopSignal
+    stop: StopSignal = attrs.field(factory=StopSignal)
+    watch: Watch = attrs.field(factory=Watch)
 
 
 class Abandoned(BaseException):

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import attrs
 
 from wfcore.errors import CodecError, WfcoreError
-from wfcore.failure import failure_of
+from wfcore.failure import class_name, failure_of
 from wfcore.keys import parse_ref
-from wfcore.model import FiredHook
+from wfcore.model import FiredHook, Instance
 from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan
+from wfcore.planner import Done, Raised
 
 _log = logging.getLogger("wfcore.runner")
+
+
+@attrs.frozen(kw_only=True)
+class BodyRun:
+    """One attempt of a step body in a tick; no payloads.
+
+    Attributes:
+        key: of the step.
+        attempt: its number, from 1.
+        began: how long after the tick it did.
+        duration: until its result was taken.
+        failure: the name of the class of what it raised, ``None`` if it returned.
+    """
+
+    key: str
+    attempt: int
+    began: timedelta
+    duration: timedelta
+    failure: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -24,12 +44,15 @@ class TickReport:
 
     Attributes:
         fired: the hook.
+        began_at: when the tick began, by the clock of this machine.
+        instance: its row as it was last read; ``None`` if there is none, or it could not be read.
         plan: the last plan of the tick, ``None`` if there was none.
         result: what the store answered to it; ``None`` if it was empty or failed.
         error: why the tick failed for a reason that is not the workflow's; ``None`` if it did not.
         conflicts: how often it was planned again because another writer was faster.
         checkpoints: plans that were committed before the last one.
         bodies: step bodies that were run.
+        body_runs: each of them, in the order in which they settled; also those whose result lost (rule R2).
         undelivered: events to instances that do not exist, and their hooks: they were skipped (rule T4).
         records: records of the run that were read; with more than 5,000 it is time to end the run by
             ``step.continue_with`` (rule O8).
@@ -40,12 +63,15 @@ class TickReport:
     """
 
     fired: FiredHook
+    began_at: datetime
+    instance: Instance | None
     plan: Plan | None
     result: Applied | Conflict | None
     error: Exception | None
     conflicts: int
     checkpoints: int
     bodies: int
+    body_runs: tuple[BodyRun, ...]
     undelivered: tuple[AddEvent | AddHook, ...]
     records: int
     largest_payload: int
@@ -59,17 +85,34 @@ class Tally:
     """What is counted while a tick goes on; becomes its :class:`TickReport`, whose fields these are."""
 
     fired: FiredHook
+    began_at: datetime
+    instance: Instance | None = None
     plan: Plan | None = None
     result: Applied | Conflict | None = None
     error: Exception | None = None
     conflicts: int = 0
     checkpoints: int = 0
     bodies: int = 0
+    body_runs: tuple[BodyRun, ...] = ()
     undelivered: tuple[AddEvent | AddHook, ...] = ()
     records: int = 0
     largest_payload: int = 0
     body_duration: timedelta = timedelta(0)
     store_duration: timedelta = timedelta(0)
+
+    def settled(self, done: Done, now: timedelta, duration: timedelta) -> None:
+        """A body has settled, so long after the tick has begun."""
+        result = done.settled.result
+        run = BodyRun(
+            key=done.call.key,
+            attempt=done.call.attempt.number,
+            began=max(timedelta(0), now - duration),
+            duration=duration,
+            failure=class_name(type(result.error)) if isinstance(result, Raised) else None,
+        )
+        self.bodies += 1
+        self.body_runs += (run,)
+        self.body_duration += duration
 
     def report(self, duration: timedelta) -> TickReport:
         """The report of a tick that took so long."""

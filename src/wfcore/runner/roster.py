@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import final
 
+import attrs
+
 from wfcore.errors import CorruptRecordError, StoreError
 from wfcore.model import FiredHook
 from wfcore.outcome import Ignored
@@ -22,7 +24,7 @@ from wfcore.runner.doors import Signal
 from wfcore.runner.errand import StopSignal
 from wfcore.runner.observe import TickReport
 from wfcore.runner.runtime import Runtime, patience
-from wfcore.workflow import Registry
+from wfcore.runner.watch import Overtime, Watch
 
 _log = logging.getLogger("wfcore.runner")
 _FATAL = (KeyboardInterrupt, SystemExit)
@@ -33,8 +35,7 @@ class Roster:
     """The work of one dispatcher.
 
     Args:
-        notices: whether notices of ends are wanted (rule O7).
-        registry: hooks of other workflows are left to other processes.
+        wanted: which hooks, if there were room for all: of which workflows and shard, and whether notices of ends.
         concurrency: how many ticks may run at once.
         poll_interval: how often to look for work that nobody told of.
         runtime: time.
@@ -46,25 +47,24 @@ class Roster:
 
     def __init__(
         self,
-        registry: Registry,
+        wanted: DueQuery,
         concurrency: int,
         poll_interval: timedelta,
         runtime: Runtime,
         signal: Signal,
-        *,
-        notices: bool,
     ) -> None:
         self.stop = StopSignal()
-        self._registry = registry
+        self._wanted = wanted
         self._concurrency = concurrency
-        self._notices = notices
-        self._poll_interval = patience(poll_interval)
+        # Nobody tells of hooks that are to be stolen.
+        self._poll_interval = patience(min(poll_interval, wanted.shard.steal_after) if wanted.shard else poll_interval)
         self._runtime = runtime
         self._changed = signal
         self._running = False
         self._news = False
         self._busy: set[str] = set()
         self._backoff = Backoff(runtime)
+        self._overtime = Overtime(wanted.shard.steal_after if wanted.shard else None, runtime)
         self._fruitless = 0
         self._failure: BaseException | None = None
         self._fatal: BaseException | None = None
@@ -80,7 +80,9 @@ class Roster:
             self._failure = None
 
     def heard(self, ref: str) -> None:
-        """Something may be due for this instance."""
+        """Something may be due for this instance. If it is another shard's, it is not due here for long."""
+        if self._wanted.shard is not None and not self._wanted.shard.owns(ref):
+            return
         with self._changed:
             if ref not in self._busy:  # when its tick ends, the dispatcher looks anyway
                 self._news = True
@@ -88,7 +90,7 @@ class Roster:
 
     # -- looking for work
 
-    async def work(self, feed: AsyncHookFeed, start: Callable[[FiredHook], None], *, until_idle: bool) -> None:
+    async def work(self, feed: AsyncHookFeed, start: Callable[[FiredHook, Watch], None], *, until_idle: bool) -> None:
         """Start what is due until there is nothing left, or it must end; then wait for what was started."""
         while await self._turn(feed, start, until_idle=until_idle):
             pass
@@ -106,30 +108,43 @@ class Roster:
         if until_idle and self._failure is not None:
             raise self._failure
 
-    async def _turn(self, feed: AsyncHookFeed, start: Callable[[FiredHook], None], *, until_idle: bool) -> bool:
+    async def _turn(self, feed: AsyncHookFeed, start: Callable[[FiredHook, Watch], None], *, until_idle: bool) -> bool:
         """Start what is due, or wait for something to happen; False: that was all."""
-        await self._changed.wait_for(lambda: len(self._busy) < self._concurrency or self._must_end())
+        await self._wait_for(lambda: len(self._busy) < self._concurrency or self._must_end())
         with self._changed:
             if self._must_end():
                 return False
             self._news = False
-            query = DueQuery(
+            query = attrs.evolve(
+                self._wanted,
                 limit=self._concurrency - len(self._busy),
-                workflow_names=self._registry.names,
                 exclude=self._backoff.left_out() | self._busy,
-                terminal_notices=self._notices,
             )
         fired, pause = await self._look(feed, query)
         for each in fired:
-            if self._take(each):
-                start(each)
+            watch = self._take(each)
+            if watch is not None:
+                start(each, watch)
         if fired:
             return True
         with self._changed:
             if until_idle and not self._busy and not self._news:
                 return False
-        await self._changed.wait_for(lambda: self._news or self._must_end(), pause)
+        await self._wait_for(lambda: self._news or self._must_end(), pause)
         return True
+
+    async def _wait_for(self, ready: Callable[[], bool], seconds: float | None = None) -> None:
+        """Wait, and warn meanwhile of ticks that take too long."""
+        while True:
+            with self._changed:
+                self._overtime.tell()
+                overtime = self._overtime.seconds_left()
+            if overtime is None or (seconds is not None and seconds <= overtime):
+                await self._changed.wait_for(ready, seconds)
+                return
+            if await self._changed.wait_for(ready, overtime):
+                return
+            seconds = None if seconds is None else seconds - overtime
 
     def _must_end(self) -> bool:
         return self.stop.requested or self._fatal is not None
@@ -172,12 +187,12 @@ class Roster:
 
     # -- what becomes of it
 
-    def _take(self, fired: FiredHook) -> bool:
+    def _take(self, fired: FiredHook) -> Watch | None:
         with self._changed:
             if self._must_end():  # meanwhile
-                return False
+                return None
             self._busy.add(fired.hook.instance_ref)
-            return True
+            return self._overtime.begins(fired.hook.instance_ref)
 
     def done(self, fired: FiredHook, *, got_on: bool) -> None:
         """A hook was handled; whether anything came of it."""
@@ -200,6 +215,7 @@ class Roster:
             self._failure = self._failure or error
             (self._backoff.forget if got_on else self._backoff.leave_out)(ref)
             self._busy.discard(ref)
+            self._overtime.ends(ref)
             self._news = True
             self._changed.notify_all()
 

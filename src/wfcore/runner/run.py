@@ -70,11 +70,13 @@ class Run(ABC):
         self.memory = Memory(self.ref)
         self._doors = doors
         self._stop = errand.stop
-        self._retrieved_at = 0.0
+        self._began = self._retrieved_at = 0.0
         self._halt: Conflict | Refused | StoreError | Literal["unseen hook", "stopped"] | None = None
-        self._tally = Tally(errand.fired)
+        self._tally = Tally(errand.fired, doors.runtime.now())
         self._limits = Limits(self.ref, errand.codec)
         self._store_failures = 0
+        self._performing: tuple[str, ...] = ()
+        errand.watch.keys = self.running
 
     # -- what the colours bring
 
@@ -94,7 +96,7 @@ class Run(ABC):
 
     async def to_the_end(self) -> TickReport:
         """Handle the hook until its instance waits, ends, or there is nothing to do."""
-        began = self.runtime.monotonic()
+        self._began, self._tally.began_at = self.runtime.monotonic(), self.runtime.now()
         try:
             while not await self._attempt():
                 pass
@@ -104,7 +106,7 @@ class Run(ABC):
             self._tally.error = error
             raise
         finally:
-            report = self._tally.report(self.runtime.since(began))
+            report = self._tally.report(self.runtime.since(self._began))
             tell(self.errand.observer, report)
             for done in self.memory.held:
                 _log.warning("%s: the result of %r was not recorded, and it runs only once", self.ref, done.call.key)
@@ -176,7 +178,7 @@ class Run(ABC):
         self._retrieved_at = self.runtime.monotonic()  # now, not before: the tick's time may not run ahead
         self.memory.saw(snapshot)
         self._limits.saw(snapshot)
-        self._tally.records = len(snapshot.steps)
+        self._tally.instance, self._tally.records = snapshot.instance, len(snapshot.steps)
         self._require_interest()
         return snapshot
 
@@ -203,9 +205,15 @@ class Run(ABC):
 
     def _perform(self, call: StepCall) -> Settled:
         began = self.runtime.monotonic()
+        self._performing = (call.key,)
         settled = Settled(self.result_of(call), self.elapsed())
+        self._performing = ()
         self.settled(Done(call, settled), self.runtime.since(began))
         return settled
+
+    def running(self) -> tuple[str, ...]:
+        """The keys of the steps whose bodies run now; any thread may ask."""
+        return self._performing
 
     def result_of(self, call: StepCall) -> Returned[Any] | Raised:
         """Run a body in this thread; a simulation does it in its own way."""
@@ -217,8 +225,7 @@ class Run(ABC):
 
     def settled(self, done: Done, duration: timedelta) -> None:
         """Take note of a body that has settled."""
-        self._tally.bodies += 1
-        self._tally.body_duration += duration
+        self._tally.settled(done, self.runtime.since(self._began), duration)
         self.memory.hold(done)
         self._require_interest()
 

@@ -59,6 +59,11 @@ def run_tick(  # noqa: PLR0913 - three things and settings by keyword
         observer=observer,
         stop=stop or StopSignal(),
     )
+    return handle(store, errand, runtime)
+
+
+def handle(store: Store, errand: Errand, runtime: Runtime) -> TickReport:
+    """:func:`run_tick`, as a dispatcher asks for it."""
     return at_once(_Run(BlockingDoors(store, runtime), errand).to_the_end())
 
 

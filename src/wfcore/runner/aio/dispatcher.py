@@ -14,17 +14,19 @@ from wfcore.codec import JSON
 from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook
 from wfcore.planner import RECOVER_AFTER
-from wfcore.ports import AsyncHookFeed, AsyncStore, Codec
+from wfcore.ports import AsyncHookFeed, AsyncStore, Codec, DueQuery, Shard
 from wfcore.runner.aio.doors import AsyncDoors
 from wfcore.runner.aio.threads import Threads
-from wfcore.runner.aio.tick import run_tick_async
+from wfcore.runner.aio.tick import handle
 from wfcore.runner.aio.waiting import LoopSignal, settled
-from wfcore.runner.arguments import check_colour, check_registry, check_settings, check_store
+from wfcore.runner.arguments import check_colour, check_registry, check_settings, check_shard, check_store
 from wfcore.runner.doors import listen
+from wfcore.runner.errand import Errand
 from wfcore.runner.notices import OnTerminal, TerminalNotice, announced
 from wfcore.runner.observe import Observer
 from wfcore.runner.roster import Roster, has_got_on
 from wfcore.runner.runtime import REAL, Runtime
+from wfcore.runner.watch import Watch
 from wfcore.workflow import Registry
 
 _log = logging.getLogger("wfcore.runner")
@@ -43,7 +45,7 @@ class AsyncDispatcher:
         poll_interval: how often to look for work that nobody in this process told of.
         on_terminal: is told of the end of each instance whose workflow has ``notify=True``, at least once (rule O7): an
             ``async def`` on the event loop, any other function in a thread.
-        recover_after, codec, observer, runtime: as :class:`wfcore.Dispatcher`.
+        recover_after, codec, observer, shard, runtime: as :class:`wfcore.Dispatcher`.
 
     Use it as an asynchronous context manager (it runs in a task of its own until the block ends), await :meth:`run`
     (until :meth:`stop`), or :meth:`run_until_idle`. Its tasks form a group: none outlives it. Cancelling whoever awaits
@@ -62,6 +64,7 @@ class AsyncDispatcher:
         codec: Codec = JSON,
         observer: Observer | None = None,
         on_terminal: OnTerminal | None = None,
+        shard: Shard | None = None,
         runtime: Runtime = REAL,
     ) -> None:
         check_store(store, awaited=True)
@@ -71,19 +74,17 @@ class AsyncDispatcher:
         check_colour(found, found.due, awaited=True)
         check_registry(registry)
         check_settings(concurrency, poll_interval=poll_interval, recover_after=recover_after)
+        check_shard(shard)
         registry.check_types(codec)
         self._store = store
         self._feed: AsyncHookFeed = found
         self._registry = registry
         self._concurrency = concurrency
-        self._tick = partial(
-            run_tick_async, store, registry, codec=codec, recover_after=recover_after, observer=observer
-        )
+        self._errand = partial(Errand, registry=registry, codec=codec, recover_after=recover_after, observer=observer)
         self._tell = None if on_terminal is None else partial(_called, on_terminal)
         self._runtime = runtime
-        self._roster = Roster(
-            registry, concurrency, poll_interval, runtime, LoopSignal(runtime), notices=on_terminal is not None
-        )
+        wanted = DueQuery(workflow_names=registry.names, terminal_notices=on_terminal is not None, shard=shard)
+        self._roster = Roster(wanted, concurrency, poll_interval, runtime, LoopSignal(runtime))
         self._ticks: set[asyncio.Task[None]] = set()
         self._background: asyncio.Task[None] | None = None
         self._fatal: BaseException | None = None
@@ -163,8 +164,8 @@ class AsyncDispatcher:
             raise failure
         self._roster.conclude(until_idle=until_idle)
 
-    def _start(self, group: asyncio.TaskGroup, fired: FiredHook) -> None:
-        tick = group.create_task(self._handle(fired), name=f"wfcore {fired.hook.instance_ref}")
+    def _start(self, group: asyncio.TaskGroup, fired: FiredHook, watch: Watch) -> None:
+        tick = group.create_task(self._handle(fired, watch), name=f"wfcore {fired.hook.instance_ref}")
         self._ticks.add(tick)
         tick.add_done_callback(self._ticks.discard)
 
@@ -172,9 +173,9 @@ class AsyncDispatcher:
         for tick in self._ticks:
             tick.cancel()
 
-    async def _handle(self, fired: FiredHook) -> None:
+    async def _handle(self, fired: FiredHook, watch: Watch) -> None:
         try:
-            got_on = await self._tend(fired)
+            got_on = await self._tend(fired, watch)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -183,12 +184,12 @@ class AsyncDispatcher:
         else:
             self._roster.done(fired, got_on=got_on)
 
-    async def _tend(self, fired: FiredHook) -> bool:
+    async def _tend(self, fired: FiredHook, watch: Watch) -> bool:
         """Handle the hook; False: nothing came of it."""
         stop, runtime = self._roster.stop, self._runtime
         if is_terminal_notice(fired.hook.id):
             return await announced(AsyncDoors(self._store, runtime), fired, self._tell, stop=stop)
-        return has_got_on(await self._tick(fired, stop=stop, runtime=runtime))
+        return has_got_on(await handle(self._store, self._errand(fired=fired, stop=stop, watch=watch), runtime))
 
 
 async def _called(on_terminal: OnTerminal, notice: TerminalNotice) -> None:

@@ -48,6 +48,11 @@ async def run_tick_async(  # noqa: PLR0913 - as run_tick
         observer=observer,
         stop=stop or StopSignal(),
     )
+    return await handle(store, errand, runtime)
+
+
+async def handle(store: AsyncStore, errand: Errand, runtime: Runtime) -> TickReport:
+    """:func:`run_tick_async`, as a dispatcher asks for it."""
     run = _Run(AsyncDoors(store, runtime), errand)
     async with run.flights:
         return await run.to_the_end()
@@ -59,6 +64,9 @@ class _Run(Run):
     def __init__(self, doors: AsyncDoors, errand: Errand) -> None:
         super().__init__(doors, errand)
         self.flights = Flights(self.runtime, self.settled)
+
+    def running(self) -> tuple[str, ...]:
+        return (*super().running(), *(call.key for call in self.flights.calls))
 
     async def plan(self, snapshot: Snapshot) -> Plan:
         self.flights.retrieved()
