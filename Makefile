@@ -17,7 +17,7 @@ MUTMUT := $(VENV)/mutmut
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
-.PHONY: environments demo test check lint types coverage format bench crash storms laws explore mutants mutmut survivors kit sizes clean
+.PHONY: environments demo test check lint types coverage format bench crash chaos storms laws explore mutants mutmut survivors kit sizes clean
 
 demo: $(DEMO)/.stamp  ## an order shop on SQLite whose worker is killed again and again
 	$(DEMO)/bin/python -m examples.checkout demo $(ARGS)
@@ -50,6 +50,9 @@ bench: $(DEMO)/.stamp  ## ratios against the floors; ARGS=--quick, ARGS='--profi
 
 crash: $(TEST)/.stamp  ## 1,000 times kill -9
 	$(TEST)/bin/python -m tests.crash --cycles 1000 $(ARGS)
+
+chaos: $(TEST)/.stamp  ## 1,000 times kill -9 among four dispatcher processes on one database; ARGS="--store sqlite"
+	$(TEST)/bin/python -m tests.crash --processes 4 --cycles 1000 $(ARGS)
 
 storms: $(TEST)/.stamp  ## 100 seeds of every storm: 24 instances, two dispatchers; ARGS="--seeds 1000"
 	$(TEST)/bin/python -m tests.storms $(ARGS)

@@ -122,7 +122,9 @@ def _repeated(done: Counter[tuple[str, ...]]) -> Iterator[str]:
     yield from (f"two commits of {line}" for line, count in done.items() if line[0] == "version" and count > 1)
 
 
-def unexplained(bodies: int, attempts: int, lost: int, unsure: int) -> list[str]:
+def unexplained(
+    bodies: int, attempts: int, lost: int, unsure: int, *, cut: int = CONCURRENCY * DISPATCHERS
+) -> list[str]:
     """What is wrong with the numbers of one life, if anything is.
 
     A body is said before it begins, a plan carries the result of one, and a tick begins another only after the store
@@ -134,9 +136,10 @@ def unexplained(bodies: int, attempts: int, lost: int, unsure: int) -> list[str]
         attempts: those whose result came into the rows.
         lost: those whose plan conflicted.
         unsure: those whose plan the store failed to apply, or to say that it has.
+        cut: how many the kill, or the kills, may have cut off.
     """
     least = attempts + lost
-    most = least + unsure + CONCURRENCY * DISPATCHERS
+    most = least + unsure + cut
     if least <= bodies <= most:
         return []
     return [f"{bodies} bodies were run; {attempts} attempts and {lost} lost races explain {least} to {most}"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.chaos import kill_fleets
 from tests.crash.harness import Summary, kill_plans, kill_workflows, unexplained
 
 CYCLES = int(os.environ.get("WFCORE_CRASH_CYCLES", "12"))
@@ -25,6 +26,15 @@ def test_a_workflow_survives_kill_9_and_commits_each_step_once(tmp_path: Path) -
     kill_workflows(max(CYCLES // 4, 3), SEED, tmp_path, summary)
     assert summary.violations == []
     assert summary.acknowledged > 0
+
+
+@pytest.mark.crash
+def test_r4_four_dispatcher_processes_survive_kill_9(tmp_path: Path) -> None:
+    """Each with a shard; with a shard that nobody serves; and all of them taking everything."""
+    summary = Summary()
+    kill_fleets(CYCLES, SEED, tmp_path, summary, store="sqlite", processes=4)
+    assert summary.violations == []
+    assert summary.bodies > 0
 
 
 @pytest.mark.parametrize(
