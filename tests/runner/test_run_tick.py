@@ -854,6 +854,10 @@ def test_d8_a_tick_that_loses_or_fails_logs_nothing(caplog: pytest.LogCaptureFix
 # ---- R6: reports
 
 
+def ran(name: str, *, began: timedelta, duration: timedelta) -> BodyRun:
+    return BodyRun(key=f"do:{name}", name=name, attempt=1, began=began, duration=duration, failure=None)
+
+
 def test_r6_a_report_tells_what_the_tick_did_and_how_long_it_took(bodies: Bodies) -> None:
     desk = Desk.of(as_async_def(steps(bodies, "a", "b")))
     bodies.act["a"] = lambda: desk.machine.advance(3)
@@ -873,8 +877,8 @@ def test_r6_a_report_tells_what_the_tick_did_and_how_long_it_took(bodies: Bodies
         checkpoints=1,
         bodies=2,
         body_runs=(
-            BodyRun(key="do:a", attempt=1, began=timedelta(seconds=0.5), duration=timedelta(seconds=3), failure=None),
-            BodyRun(key="do:b", attempt=1, began=timedelta(seconds=3.75), duration=timedelta(seconds=4), failure=None),
+            ran("a", began=timedelta(seconds=0.5), duration=timedelta(seconds=3)),
+            ran("b", began=timedelta(seconds=3.75), duration=timedelta(seconds=4)),
         ),
         undelivered=(),
         records=0,

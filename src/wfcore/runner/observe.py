@@ -25,6 +25,7 @@ class BodyRun:
 
     Attributes:
         key: of the step.
+        name: of the step, as its workflow gave it.
         attempt: its number, from 1.
         began: how long after the tick it did.
         duration: until its result was taken.
@@ -32,6 +33,7 @@ class BodyRun:
     """
 
     key: str
+    name: str
     attempt: int
     began: timedelta
     duration: timedelta
@@ -105,6 +107,7 @@ class Tally:
         result = done.settled.result
         run = BodyRun(
             key=done.call.key,
+            name=done.call.name,
             attempt=done.call.attempt.number,
             began=max(timedelta(0), now - duration),
             duration=duration,
