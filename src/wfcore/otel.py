@@ -1,10 +1,8 @@
-"""Observe ticks with OpenTelemetry: an :data:`~wfcore.Observer` that makes spans and metrics; needs ``wfcore[otel]``.
+"""An observer that makes spans and metrics of OpenTelemetry; it reads no payload and no clock. Needs ``wfcore[otel]``.
 
 A span for each tick, with one for each body in it, all of one run of an instance in one trace: the trace's id is made
 of the instance's ref and the number of its run, so that ticks of any process find together and nothing is stored.
 They are made when a tick is over, from its report: a span that a body makes is not below that of the body.
-
-Nothing here reads a payload: names of steps and classes, numbers, times.
 """
 
 from __future__ import annotations
