@@ -34,6 +34,7 @@ CLAUSES: Mapping[str, str] = {
     "F4": "next_due_at is the earliest that the query admits",
     "F5": "notices of terminal transitions are given to those who want them only",
     "F6": "the feed follows what is put and deleted",
+    "F7": "a shard is given its own hooks when they are due, and those of others when they are overdue",
 }
 """Title of each clause. A: apply and retrieve. B: optional capabilities. C: catalog. E: evolve. F: feed."""
 

@@ -12,6 +12,7 @@ from wfcore.testing.conformance.clauses.lists import Counts, Lists, Pages
 from wfcore.testing.conformance.clauses.optional import Bound, Listeners, Many
 from wfcore.testing.conformance.clauses.records import Histories, Suspects
 from wfcore.testing.conformance.clauses.rivals import Appends, Cuts, Winners
+from wfcore.testing.conformance.clauses.shards import Shards
 from wfcore.testing.conformance.clauses.trouble import Faults, Reopened
 from wfcore.testing.conformance.clauses.values import Retrieves, Values
 from wfcore.testing.conformance.clauses.writes import Writes
@@ -39,6 +40,7 @@ class StoreSuite(
     Listeners,
     Due,
     Notices,
+    Shards,
     Lists,
     Pages,
     Counts,
