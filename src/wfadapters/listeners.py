@@ -28,16 +28,19 @@ class Listeners:
 
     def notify(self, plan: Plan) -> None:
         """Call every callback with every ref that a committed plan touches; what a callback raises is logged."""
-        callbacks = self._callbacks
-        if not callbacks or plan.is_empty:
+        if not self._callbacks or plan.is_empty:
             return
         refs = {plan.ref, *(mutation.ref for mutation in plan.mutations if not isinstance(mutation, Write))}
         for ref in sorted(refs):
-            for callback in callbacks.values():
-                try:
-                    callback(ref)
-                except Exception:  # the plan is committed, whatever a listener makes of it
-                    _logger.exception("a listener failed for %r", ref)
+            self.tell(ref)
+
+    def tell(self, ref: str) -> None:
+        """Call every callback with one ref."""
+        for callback in self._callbacks.values():
+            try:
+                callback(ref)
+            except Exception:  # the plan is committed, whatever a listener makes of it
+                _logger.exception("a listener failed for %r", ref)
 
     def _remove(self, token: object) -> None:
         with self._lock:

@@ -4,20 +4,19 @@ Clause E1 of the conformance suite, and more than it can see: rows are read with
 transactions of the caller, and commands of the planner are among them.
 """
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from unittest import TestCase
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.stores.dump import plainly, world_in
+from tests.properties.stores import NOW, AsyncPostgresUnderTest, PostgresUnderTest, SqliteUnderTest, Subject
+from tests.stores.dump import plainly
 from wfadapters.memory import MemoryStore
-from wfadapters.sqlite import SqliteStore
 from wfcore.define import workflow
 from wfcore.errors import CommandError
 from wfcore.evolve import NOTHING, World, applied, evolve
@@ -47,7 +46,6 @@ from wfcore.planner import (
     plan_terminate,
 )
 from wfcore.ports import DueQuery
-from wfcore.testing.conformance.build import NOW
 from wfcore.testing.conformance.strategies import changes, events, hooks, instances, plans
 
 REFS = ("order#1", "order#✓ 2", "refund#1")
@@ -57,21 +55,17 @@ NUMBERS = st.integers(0, 2**40)
 class StoreLaws(RuleBasedStateMachine):
     """The model is a world, changed by ``evolve`` and by nothing else."""
 
+    subject: Callable[[], Subject]
+
     def __init__(self) -> None:
         super().__init__()
         self.world: World = {}
         self.writes: list[object] = []
-        self.cleanup = ExitStack()
-        path = Path(self.cleanup.enter_context(TemporaryDirectory())) / "laws.db"
         self.memory = MemoryStore(lambda: NOW)
-        self.sqlite = self.cleanup.enter_context(
-            SqliteStore(path, clock=lambda: NOW, synchronous="OFF", writers={int: write_number})
-        )
-        self.connection = self.cleanup.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
-        self.connection.execute("CREATE TABLE numbers (number INTEGER)")
+        self.tested = type(self).subject()
 
     def teardown(self) -> None:
-        self.cleanup.close()
+        self.tested.close()
 
     @rule(data=st.data(), bound=st.booleans())
     def any_plan(self, data: st.DataObject, bound: bool) -> None:
@@ -112,12 +106,7 @@ class StoreLaws(RuleBasedStateMachine):
         after = evolve(self.world, plan)
         expected = after if isinstance(after, Conflict) else applied(after, plan)
         assert self.memory.apply(plan) == expected
-        if bound:
-            self.connection.execute("BEGIN IMMEDIATE")
-            assert self.sqlite.within(self.connection).apply(plan) == expected
-            self.connection.execute("COMMIT")
-        else:
-            assert self.sqlite.apply(plan) == expected
+        assert (self.tested.apply_within(plan) if bound else self.tested.store.apply(plan)) == expected
         if not isinstance(after, Conflict):
             self.world = after
             self.writes += [each.value for each in plan.mutations if isinstance(each, Write)]
@@ -127,18 +116,17 @@ class StoreLaws(RuleBasedStateMachine):
         for ref in REFS:
             expected = self.world.get(ref, NOTHING).snapshot(NOW)
             assert self.memory.retrieve(ref) == expected
-            assert self.sqlite.retrieve(ref) == expected
+            assert self.tested.store.retrieve(ref) == expected
 
     @invariant()
     def all_rows_of_every_run_are_those_of_the_world(self) -> None:
         expected = {ref: plainly(found) for ref, found in self.world.items() if found != NOTHING}
         assert {ref: plainly(found) for ref, found in self.memory._world.items()} == expected
-        assert {ref: plainly(found) for ref, found in world_in(self.connection).items()} == expected
+        assert {ref: plainly(found) for ref, found in self.tested.world().items()} == expected
 
     @invariant()
     def writes_are_kept_in_order(self) -> None:
-        numbers = [number for (number,) in self.connection.execute("SELECT number FROM numbers ORDER BY rowid")]
-        assert numbers == self.writes == list(self.memory.writes)
+        assert self.tested.numbers() == self.writes == list(self.memory.writes)
 
     @invariant()
     def the_feed_gives_the_first_hook_of_each_instance(self) -> None:
@@ -148,7 +136,7 @@ class StoreLaws(RuleBasedStateMachine):
             for hook in sorted(self.hooks(notices), key=lambda hook: (hook.due_at, hook.id)):
                 firsts.setdefault(hook.instance_ref, hook)
             expected = list(firsts.values())
-            for store in (self.memory, self.sqlite):
+            for store in (self.memory, self.tested.store):
                 assert [fired.hook for fired in store.due(query)] == [each for each in expected if each.due_at <= NOW]
                 assert store.next_due_at(query) == (expected[0].due_at if expected else None)
 
@@ -175,9 +163,14 @@ def commands(seen: Snapshot, ref: str, notify: bool) -> list[Callable[[], Plan]]
 def idle(step: Step) -> None: ...
 
 
-def write_number(connection: sqlite3.Connection, number: int) -> None:
-    connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+def laws_of(subject: Callable[[], Subject], share: int, most: int) -> type[TestCase]:
+    """The laws of one store, tried on a share of the profile's examples, and no more than ``most``."""
+    machine: type[StoreLaws] = type("StoreLaws", (StoreLaws,), {"subject": staticmethod(subject)})
+    examples = min(max(settings().max_examples // share, 5), most)
+    machine.TestCase.settings = settings(max_examples=examples, stateful_step_count=25)
+    return machine.TestCase
 
 
-TestStoreLaws = StoreLaws.TestCase
-TestStoreLaws.settings = settings(max_examples=max(settings().max_examples // 5, 5), stateful_step_count=25)
+TestSqlite = laws_of(SqliteUnderTest, 5, 10_000)
+TestPostgres = pytest.mark.postgres(laws_of(PostgresUnderTest, 10, 20))
+TestPostgresAsync = pytest.mark.postgres(laws_of(AsyncPostgresUnderTest, 20, 10))

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 
+from tests.postgres.blocking import BlockingStore, Loop
+from tests.postgres.database import PAID, Database
 from tests.stores.build import NOW, Paid
 from wfadapters.memory import MemoryStore
+from wfadapters.postgres import AsyncPostgresStore, PostgresStore
 from wfadapters.sqlite import SqliteStore
 
-AnyStore = MemoryStore | SqliteStore
+AnyStore = MemoryStore | SqliteStore | PostgresStore | BlockingStore
 OpenSqlite = Callable[..., SqliteStore]
+OpenPostgres = Callable[..., PostgresStore]
 
 
 @attrs.define
@@ -62,13 +67,72 @@ def sqlite_store(open_sqlite: OpenSqlite) -> SqliteStore:
     return open_sqlite()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
+def database() -> Database:
+    """A database of PostgreSQL: empty tables, and one for ``Paid``."""
+    database = Database.shared()
+    database.clear()
+    return database
+
+
+@pytest.fixture
+def open_postgres(database: Database, clock: Clock) -> Iterator[OpenPostgres]:
+    """Opens a store on the database, with a writer of ``Paid``; closes it at the end."""
+    with ExitStack() as stores:
+
+        def open_store(**options: Any) -> PostgresStore:
+            options = {"schema": database.schema, "clock": clock, "writers": {Paid: write_paid_too}, **options}
+            return stores.enter_context(PostgresStore(options.pop("conninfo", database.url), **options))
+
+        yield open_store
+
+
+@pytest.fixture
+def postgres_store(open_postgres: OpenPostgres) -> PostgresStore:
+    return open_postgres()
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    with closing(Loop()) as loop:
+        yield loop
+
+
+@pytest.fixture
+def async_store(database: Database, clock: Clock, loop: Loop) -> Iterator[BlockingStore]:
+    store = AsyncPostgresStore(
+        database.url, schema=database.schema, clock=clock, writers={Paid: write_paid_async}, pool_size=4
+    )
+    with closing(BlockingStore(loop, store)) as blocking:
+        yield blocking
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("async", marks=pytest.mark.postgres),
+    ]
+)
 def store(request: pytest.FixtureRequest, clock: Clock) -> AnyStore:
     if request.param == "memory":
         return MemoryStore(clock)
-    opened = request.getfixturevalue("sqlite_store")
-    assert isinstance(opened, SqliteStore)
+    opened = request.getfixturevalue(f"{request.param}_store")
+    assert isinstance(opened, AnyStore)
     return opened
+
+
+@pytest.fixture
+def written(store: AnyStore, request: pytest.FixtureRequest) -> Callable[[], list[Paid]]:
+    """Tells what was written into ``paid``, in order."""
+    if isinstance(store, MemoryStore):
+        return lambda: [each for each in store.writes if isinstance(each, Paid)]
+    if isinstance(store, SqliteStore):
+        connection = request.getfixturevalue("connection")
+        return lambda: [Paid(*row) for row in connection.execute("SELECT * FROM paid ORDER BY rowid").fetchall()]
+    database = request.getfixturevalue("database")
+    return lambda: [Paid(*row) for row in database.rows("SELECT order_id, cents FROM paid ORDER BY place")]
 
 
 @pytest.fixture
@@ -98,3 +162,11 @@ def unprivileged(tmp_path: Path) -> Iterator[None]:
 
 def write_paid(connection: sqlite3.Connection, value: Paid) -> None:
     connection.execute("INSERT INTO paid VALUES (?, ?)", (value.order, value.cents))
+
+
+def write_paid_too(connection: psycopg.Connection[Any], value: Paid) -> None:
+    connection.execute(PAID, (value.order, value.cents))
+
+
+async def write_paid_async(connection: psycopg.AsyncConnection[Any], value: Paid) -> None:
+    await connection.execute(PAID, (value.order, value.cents))

@@ -1,0 +1,80 @@
+"""Stores inside the caller's own transaction: what they apply commits, or does not, with the caller's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from wfadapters.postgres.driver import psycopg
+from wfadapters.postgres.faults import BEGIN, explained
+from wfadapters.postgres.statements import Statements
+from wfadapters.postgres.transaction import ask, ask_async, perform, perform_async
+from wfadapters.postgres.writes import AsyncWriter, Writer
+from wfcore.errors import StoreUnavailableError
+from wfcore.model import Snapshot
+from wfcore.plan import Applied, Conflict, Plan
+
+_IDLE = psycopg.pq.TransactionStatus.IDLE
+
+
+@attrs.frozen
+class BoundStore:
+    """A Store that neither begins, commits nor rolls back: made by :meth:`PostgresStore.within`.
+
+    A :class:`Conflict` or a failed ``Write`` leaves the transaction as it was before the apply, and usable. Other
+    processes, and this one, are told when the caller commits.
+    """
+
+    connection: psycopg.Connection[Any]
+    statements: Statements
+    writers: Mapping[type, Writer]
+
+    def retrieve(self, ref: str) -> Snapshot:
+        """All rows of one instance, the caller's uncommitted ones included; see :class:`wfcore.ports.Store`."""
+        with explained("retrieve"):
+            self._begin("retrieve")
+            return ask(self.connection, self.statements.retrieve(ref))
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        """Perform a plan; durable when the caller commits; see :class:`wfcore.ports.Store`."""
+        with explained("apply"):
+            self._begin("apply")
+            return perform(self.connection, self.statements, plan, self.writers)
+
+    def _begin(self, operation: str) -> None:
+        if _must_begin(self.connection, operation):
+            self.connection.execute(b"SELECT")  # the driver begins before a first statement, and only then
+
+
+@attrs.frozen
+class AsyncBoundStore:
+    """A :class:`BoundStore` for asyncio: made by :meth:`AsyncPostgresStore.within`."""
+
+    connection: psycopg.AsyncConnection[Any]
+    statements: Statements
+    writers: Mapping[type, AsyncWriter]
+
+    async def retrieve(self, ref: str) -> Snapshot:
+        """As :meth:`BoundStore.retrieve`."""
+        with explained("retrieve"):
+            await self._begin("retrieve")
+            return await ask_async(self.connection, self.statements.retrieve(ref))
+
+    async def apply(self, plan: Plan) -> Applied | Conflict:
+        """As :meth:`BoundStore.apply`."""
+        with explained("apply"):
+            await self._begin("apply")
+            return await perform_async(self.connection, self.statements, plan, self.writers)
+
+    async def _begin(self, operation: str) -> None:
+        if _must_begin(self.connection, operation):
+            await self.connection.execute(b"SELECT")
+
+
+def _must_begin(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], operation: str) -> bool:
+    idle = connection.info.transaction_status == _IDLE
+    if idle and connection.autocommit:
+        raise StoreUnavailableError(operation, "the connection has no open transaction", BEGIN)
+    return idle

@@ -1,0 +1,76 @@
+"""What both stores are given, checked; no I/O."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from secrets import token_hex
+from typing import Any
+
+import attrs
+
+from wfcore.errors import StoreUnavailableError
+
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def _check_schema(_settings: object, _field: object, value: str) -> None:
+    if not _SCHEMA.fullmatch(value):
+        raise ValueError(f"schema={value!r}: must be a lower-case name of letters, digits and _, at most 63 long")
+
+
+def _check_timeout(_settings: object, _field: object, value: timedelta) -> None:
+    if value <= timedelta(0):
+        raise ValueError(f"timeout={value!r}: must be positive")
+
+
+def _check_size(_settings: object, _field: object, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"pool_size={value!r}: must be at least 1")
+
+
+@attrs.frozen
+class Settings:
+    """How a store connects.
+
+    Attributes:
+        conninfo: a connection string or URL.
+        schema: the name of the schema that holds the tables.
+        timeout: how long to wait for a free connection, and for the locks of others.
+        pool_size: at most so many connections, the listener's not counted.
+        sender: tells this store's notifications from others'.
+        process: the process that opened the store.
+    """
+
+    conninfo: str = attrs.field(repr=False)
+    schema: str = attrs.field(validator=_check_schema)
+    timeout: timedelta = attrs.field(validator=_check_timeout)
+    pool_size: int = attrs.field(validator=_check_size)
+    sender: str = attrs.field(factory=lambda: token_hex(8), init=False)
+    process: int = attrs.field(factory=os.getpid, init=False)
+
+    @property
+    def pool(self) -> Mapping[str, Any]:
+        """Arguments of a pool. A lost connection is replaced when it is next needed, however long that takes."""
+        return {
+            "kwargs": {"autocommit": True},
+            "min_size": 1,
+            "max_size": self.pool_size,
+            "open": False,
+            "timeout": self.timeout.total_seconds(),
+            "reconnect_timeout": self.timeout.total_seconds(),
+        }
+
+    @property
+    def limits(self) -> bytes:
+        """The statement that a new connection begins with."""
+        milliseconds = max(self.timeout // timedelta(milliseconds=1), 1)
+        return f"SET lock_timeout = {min(milliseconds, 2**31 - 1)}".encode()
+
+    def check_process(self, operation: str) -> None:
+        """Raise :class:`StoreUnavailableError` in a forked child: two processes cannot share a connection."""
+        if os.getpid() != self.process:
+            reason = "the store was opened before this process was forked"
+            raise StoreUnavailableError(operation, reason, "open a store of its own in every process, after the fork")

@@ -1,0 +1,273 @@
+"""What is asked of the database, each a single statement, and how its answer is read. No I/O.
+
+So the blocking store and the one for asyncio share everything but the waiting.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, assert_never
+
+import attrs
+
+from wfadapters import rows
+from wfadapters.columns import read_instant
+from wfadapters.postgres.schema import notice, wake_up
+from wfadapters.postgres.tables import NUMBERS, TEXTS, microseconds, named, padded, reading, unpadding
+from wfcore.keys import hook_ref
+from wfcore.model import FiredHook, Snapshot
+from wfcore.plan import (
+    Absent,
+    AddEvent,
+    AddHook,
+    AddInstance,
+    Applied,
+    AtVersion,
+    Conflict,
+    DeleteHook,
+    DeleteInstance,
+    DeleteStep,
+    Exists,
+    Plan,
+    Precondition,
+    PutEvent,
+    PutHook,
+    PutInstance,
+    PutStep,
+    RowMutation,
+    Write,
+)
+from wfcore.ports import DueQuery
+
+T_co = TypeVar("T_co", covariant=True)
+_NOW = microseconds("statement_timestamp()")
+_PARTS = (rows.INSTANCES, rows.STEPS, rows.EVENTS, rows.HOOKS)
+_UNPADDED = tuple(unpadding(table, before=1) for table in _PARTS)
+_PLACE = 1 + TEXTS
+_OF = "instance_ref = %(ref)s"
+_PENDING = f"{_OF} AND consumed_by IS NULL"
+
+
+@attrs.frozen
+class Question(Generic[T_co]):
+    """One statement.
+
+    Attributes:
+        sql: its text.
+        parameters: its parameters, by name.
+        read: makes the answer of all rows that it gives.
+    """
+
+    sql: bytes
+    parameters: Mapping[str, Any]
+    read: Callable[[Sequence[Sequence[Any]]], T_co]
+
+
+class Statements:
+    """The questions that a store asks.
+
+    Args:
+        schema: where the tables are.
+        clock: tells the time; ``None``: the database does.
+        sender: a word that tells this store's notifications from others'.
+    """
+
+    def __init__(self, schema: str, clock: Callable[[], datetime] | None, sender: str) -> None:
+        self._schema = schema
+        self._clock = clock
+        self._sender = sender
+        self._retrieve = _retrieve(schema).encode()
+        self._apply = f"SELECT * FROM {schema}.wfcore_apply(%(plan)s::jsonb)".encode()
+        self._due = {notices: _due(schema, notices=notices, ask_next=False).encode() for notices in (False, True)}
+        self._next = {notices: _due(schema, notices=notices, ask_next=True).encode() for notices in (False, True)}
+
+    @property
+    def unsigned(self) -> Statements:
+        """The same without a sender, so that everybody is told."""
+        return Statements(self._schema, self._clock, "")
+
+    def retrieve(self, ref: str) -> Question[Snapshot]:
+        """All rows of one instance, as one consistent cut."""
+
+        def read(found: Sequence[Sequence[Any]]) -> Snapshot:
+            return _snapshot(found, self._clock)
+
+        return Question(self._retrieve, {"ref": ref}, read)
+
+    def apply(self, plan: Plan) -> Question[Applied | Conflict]:
+        """The plan, its ``Write`` left out."""
+
+        def read(found: Sequence[Sequence[Any]]) -> Applied | Conflict:
+            return _answer(plan, found[0])
+
+        return Question(self._apply, {"plan": _message(plan, self._sender)}, read)
+
+    def due(self, query: DueQuery) -> Question[Sequence[FiredHook]]:
+        """The hooks that are due."""
+        return Question(self._due[query.terminal_notices], self._wanted(query), _fired)
+
+    def next_due_at(self, query: DueQuery) -> Question[datetime | None]:
+        """When the next hook is due."""
+        return Question(self._next[query.terminal_notices], self._wanted(query), _first)
+
+    def _wanted(self, query: DueQuery) -> Mapping[str, Any]:
+        return {
+            "at": self._clock().astimezone(UTC) if self._clock else None,
+            "names": None if query.workflow_names is None else sorted(query.workflow_names),
+            "exclude": sorted(query.exclude),
+            "limit": query.limit,
+        }
+
+
+# ---- retrieve
+
+
+def _retrieve(s: str) -> str:
+    run = f"(SELECT run_number FROM {s}.wfcore_instances WHERE ref = %(ref)s)"
+    arms = [
+        f"SELECT 1, {padded(rows.INSTANCES, 'i')} FROM {s}.wfcore_instances i WHERE ref = %(ref)s",
+        f"SELECT 2, {padded(rows.STEPS, 't')} FROM {s}.wfcore_steps t WHERE {_OF} AND run_number = {run}",
+        f"SELECT 3, {padded(rows.EVENTS, 'e', 'e.arrival')} FROM {s}.wfcore_events e WHERE {_PENDING}",
+        f"SELECT 4, {padded(rows.HOOKS, 'h')} FROM {s}.wfcore_hooks h WHERE {_OF}",
+    ]
+    now = ", ".join(["SELECT 0", *["NULL::text"] * TEXTS, _NOW, *["NULL::bigint"] * NUMBERS])
+    return " UNION ALL ".join([now, *arms])
+
+
+def _snapshot(found: Sequence[Sequence[Any]], clock: Callable[[], datetime] | None) -> Snapshot:
+    parts: tuple[list[Sequence[Any]], ...] = ([], [], [], [], [])
+    for row in found:
+        parts[row[0]].append(row)
+    [now], *others = parts
+    others[2].sort(key=lambda row: row[_PLACE])
+    instances, steps, events, hooks = (map(unpadded, part) for unpadded, part in zip(_UNPADDED, others, strict=True))
+    return Snapshot(
+        instance=next(map(rows.read_instance, instances), None),
+        steps=tuple(map(rows.read_step, steps)),
+        events=tuple(map(rows.read_event, events)),
+        hooks=tuple(map(rows.read_hook, hooks)),
+        now=clock() if clock else read_instant(now[_PLACE]),
+    )
+
+
+# ---- apply
+
+
+def _message(plan: Plan, sender: str) -> str:
+    appended = {each.ref for each in plan.mutations if isinstance(each, AddEvent | AddHook)}
+    message = {
+        "ref": plan.ref,
+        "locks": _locks(plan),
+        "given": [_expected(each) for each in plan.preconditions],
+        "mutations": [_mutation(each) for each in plan.mutations if not isinstance(each, Write)],
+        "appended": sorted(appended),
+        "told": [f"{sender} {ref}" for ref in sorted(_told(plan))],
+    }
+    return json.dumps(message, ensure_ascii=False)
+
+
+def _locks(plan: Plan) -> list[tuple[str, bool, str]]:
+    """For each ref: whether it may be created or gets an event, and how its row is locked; ``schema`` says why."""
+    news = {each.ref for each in plan.preconditions if isinstance(each, Absent)}
+    news |= {each.ref for each in plan.mutations if isinstance(each, AddInstance | AddEvent)}
+    strength = dict.fromkeys(news, "share")
+    strength |= {each.ref: "share" for each in plan.mutations if isinstance(each, AddHook)}
+    strength |= {each.ref: "share" for each in plan.preconditions if isinstance(each, Exists)}
+    strength |= {each.ref: "write" for each in plan.preconditions if isinstance(each, AtVersion)}
+    strength |= {each.ref: "delete" for each in plan.mutations if isinstance(each, DeleteInstance)}
+    return [(ref, ref in news, strength[ref]) for ref in sorted(strength)]
+
+
+def _expected(precondition: Precondition) -> tuple[Any, ...]:
+    match precondition:
+        case AtVersion(ref, version, execution_id):
+            return ref, "AtVersion", version, execution_id
+        case Absent(ref) | Exists(ref):
+            return ref, type(precondition).__name__
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _mutation(mutation: RowMutation) -> tuple[Any, ...]:
+    kind = type(mutation).__name__
+    match mutation:
+        case PutInstance(instance) | AddInstance(instance):
+            return kind, named(rows.INSTANCES, rows.instance_row(instance))
+        case PutStep(step):
+            return kind, named(rows.STEPS, rows.step_row(step))
+        case PutEvent(event) | AddEvent(event):
+            return kind, named(rows.EVENTS, rows.event_row(event))
+        case PutHook(hook) | AddHook(hook):
+            return kind, named(rows.HOOKS, rows.hook_row(hook))
+        case DeleteHook(hook_id):
+            return kind, hook_ref(hook_id), hook_id
+        case DeleteStep(ref, run_number, key):
+            return kind, ref, run_number, key
+        case DeleteInstance(ref):
+            return kind, ref
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _told(plan: Plan) -> set[str]:
+    """The refs that other processes are told of.
+
+    Not those that only go on, or are put off: there is nothing to do for others, and PostgreSQL commits transactions
+    that notify one after the other.
+    """
+    told = set()
+    going_on = {each.ref: each.instance.updated_at for each in plan.mutations if isinstance(each, PutInstance)}
+    for mutation in plan.mutations:
+        match mutation:
+            case PutInstance(instance) if instance.status == "active":
+                pass
+            case PutHook(hook) if hook.instance_ref not in going_on or hook.due_at > going_on[hook.instance_ref]:
+                pass
+            case PutStep() | PutEvent() | DeleteStep() | DeleteHook() | Write():
+                pass
+            case _:
+                told.add(mutation.ref)
+    return told
+
+
+def _answer(plan: Plan, found: Sequence[Any]) -> Applied | Conflict:
+    conflict_ref, version, execution_id, pending, undelivered = found
+    if conflict_ref is not None:
+        return Conflict(conflict_ref, version, execution_id)
+    appended = (each for each in plan.mutations if isinstance(each, AddEvent | AddHook))
+    return Applied(frozenset(pending), tuple(each for each in appended if each.ref in undelivered))
+
+
+# ---- feed
+
+_ADMITTED = """
+    (%(names)s::text[] IS NULL OR h.workflow_name = ANY (%(names)s::text[]))
+    AND h.instance_ref <> ALL (%(exclude)s::text[])
+"""
+_AT = "coalesce(%(at)s::timestamptz, statement_timestamp())"
+
+
+def _due(s: str, *, notices: bool, ask_next: bool) -> str:
+    """Walks the index of due hooks, with notices both indexes in turn, and stops at the limit."""
+    kinds = [wake_up, notice] if notices else [wake_up]
+    before = " OR ".join(kind("b") for kind in kinds)
+    condition = _ADMITTED
+    if not ask_next:
+        condition += f""" AND h.due_at <= {_AT} AND NOT EXISTS (
+            SELECT FROM {s}.wfcore_hooks b
+            WHERE b.instance_ref = h.instance_ref AND (b.due_at, b.id) < (h.due_at, h.id) AND ({before})
+        )"""
+    arms = " UNION ALL ".join(f"SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h')} AND {condition}" for kind in kinds)
+    now = microseconds(_AT)
+    limit = "1" if ask_next else "%(limit)s"
+    return f"SELECT {reading(rows.HOOKS, 'h')}, {now} FROM ({arms}) h ORDER BY h.due_at, h.id LIMIT {limit}"
+
+
+def _fired(found: Sequence[Sequence[Any]]) -> Sequence[FiredHook]:
+    return tuple(FiredHook(hook=rows.read_hook(row[:-1]), timestamp=read_instant(row[-1])) for row in found)
+
+
+def _first(found: Sequence[Sequence[Any]]) -> datetime | None:
+    return next((rows.read_hook(row[:-1]).due_at for row in found), None)

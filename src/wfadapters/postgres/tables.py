@@ -1,0 +1,89 @@
+"""The records' tables as SQL: their columns, how they are read in one statement and put by another. No I/O.
+
+Instants are ``timestamptz``; they are written as ISO 8601 and read as the microseconds that ``wfadapters.rows`` takes,
+so neither the session's time zone nor its date style matters. Text is collated by code point, as Python sorts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from wfadapters.columns import Table, read_instant
+
+TEXTS, NUMBERS = 11, 9
+"""How many columns of text and of numbers the widest table has."""
+
+
+def is_instant(column: str) -> bool:
+    """Whether a column holds instants: its name says so."""
+    return column.endswith("_at")
+
+
+def definitions(table: Table) -> str:
+    """The columns, for ``CREATE TABLE``."""
+    return ", ".join(f"{name} {_type(name, kind)}" for name, kind in table.columns.items())
+
+
+def _type(name: str, kind: str) -> str:
+    type_ = "timestamptz" if is_instant(name) else 'text COLLATE "C"' if kind.startswith("text") else "bigint"
+    return type_ if kind.endswith("?") else f"{type_} NOT NULL"
+
+
+def microseconds(instant: str) -> str:
+    """The expression that gives an instant as microseconds since 1970 UTC, exactly."""
+    return f"(extract(epoch FROM {instant}) * 1000000)::bigint"
+
+
+def reading(table: Table, of: str) -> str:
+    """The columns in their order, as ``wfadapters.rows`` reads them; ``of``: the table's alias."""
+    return ", ".join(_read(of, column) for column in table.columns)
+
+
+def _read(of: str, column: str) -> str:
+    return microseconds(f"{of}.{column}") if is_instant(column) else f"{of}.{column}"
+
+
+def padded(table: Table, of: str, place: str = "0") -> str:
+    """The same columns, texts first, then ``place`` and the numbers: as wide as every table, for ``UNION ALL``."""
+    texts, numbers = _sorted(table)
+    shown = [_read(of, column) for column in texts] + ["NULL::text"] * (TEXTS - len(texts))
+    shown += [place, *(_read(of, column) for column in numbers)] + ["NULL::bigint"] * (NUMBERS - len(numbers))
+    return ", ".join(shown)
+
+
+def unpadding(table: Table, before: int) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """The function that puts a padded row into the order of the table; ``before``: columns that stand before it."""
+    texts, numbers = _sorted(table)
+    places = {column: before + index for index, column in enumerate(texts)}
+    places |= {column: before + TEXTS + 1 + index for index, column in enumerate(numbers)}
+    return itemgetter(*(places[column] for column in table.columns))
+
+
+def _sorted(table: Table) -> tuple[list[str], list[str]]:
+    texts = [column for column, kind in table.columns.items() if kind.startswith("text")]
+    return texts, [column for column in table.columns if column not in texts]
+
+
+def named(table: Table, row: Sequence[Any]) -> Mapping[str, Any]:
+    """A row as the JSON object that :func:`inserting` takes."""
+    return dict(_named(table, row))
+
+
+def _named(table: Table, row: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    for column, value in zip(table.columns, row, strict=True):
+        if value is not None:
+            yield column, read_instant(value).isoformat() if is_instant(column) else value
+
+
+def inserting(schema: str, table: Table) -> str:
+    """The statement that inserts the JSON object ``item -> 1``, up to what to do if its identity exists."""
+    name, columns = f"{schema}.{table.name}", ", ".join(table.columns)
+    return f"INSERT INTO {name} ({columns}) SELECT {columns} FROM jsonb_populate_record(NULL::{name}, item -> 1)"
+
+
+def putting(schema: str, table: Table) -> str:
+    """The statement that inserts the JSON object ``item -> 1``, or puts it in place of the row of its identity."""
+    changes = ", ".join(f"{column} = excluded.{column}" for column in table.columns if column not in table.key)
+    return f"{inserting(schema, table)} ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"

@@ -1,0 +1,61 @@
+"""One question on one connection, and one plan; blocking, and for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from wfadapters.postgres.driver import psycopg
+from wfadapters.postgres.statements import Question, Statements
+from wfadapters.postgres.writes import AsyncWriter, Writer, explained_commit, writes_of
+from wfcore.plan import Applied, Conflict, Plan
+
+T = TypeVar("T")
+
+
+def ask(connection: psycopg.Connection[Any], question: Question[T]) -> T:
+    """Ask, whatever kinds of cursors and rows the connection's owner prefers."""
+    with psycopg.Cursor(connection, row_factory=psycopg.rows.tuple_row) as cursor:
+        return question.read(cursor.execute(question.sql, question.parameters).fetchall())
+
+
+def perform(
+    connection: psycopg.Connection[Any], statements: Statements, plan: Plan, writers: Mapping[type, Writer]
+) -> Applied | Conflict:
+    """Perform a plan: in one statement, or, with writes, in a transaction or a savepoint, after its rows."""
+    question, writes = statements.apply(plan), writes_of(plan)
+    if not writes:
+        return ask(connection, question)
+    with explained_commit(writes), connection.transaction():
+        result = ask(connection, question)
+        if isinstance(result, Applied):
+            for each in writes:
+                writer = each.writer(writers)
+                with each.explained(connection):
+                    writer(connection, each.value)
+    return result
+
+
+async def ask_async(connection: psycopg.AsyncConnection[Any], question: Question[T]) -> T:
+    """As :func:`ask`."""
+    async with psycopg.AsyncCursor(connection, row_factory=psycopg.rows.tuple_row) as cursor:
+        await cursor.execute(question.sql, question.parameters)
+        return question.read(await cursor.fetchall())
+
+
+async def perform_async(
+    connection: psycopg.AsyncConnection[Any], statements: Statements, plan: Plan, writers: Mapping[type, AsyncWriter]
+) -> Applied | Conflict:
+    """As :func:`perform`."""
+    question, writes = statements.apply(plan), writes_of(plan)
+    if not writes:
+        return await ask_async(connection, question)
+    with explained_commit(writes):
+        async with connection.transaction():
+            result = await ask_async(connection, question)
+            if isinstance(result, Applied):
+                for each in writes:
+                    writer = each.writer(writers)
+                    with each.explained(connection):
+                        await writer(connection, each.value)
+    return result

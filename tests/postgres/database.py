@@ -1,0 +1,51 @@
+"""The tables of tests in a PostgreSQL database: made once, emptied for each test, read without the store."""
+
+from collections.abc import Sequence
+from functools import cache
+from os import getpid
+from typing import Any
+
+import attrs
+import psycopg
+
+from tests.postgres.server import server_url
+from wfadapters.columns import Table
+from wfadapters.postgres import PostgresStore
+from wfadapters.postgres.tables import reading
+
+SCHEMA = f"wfcore_test_{getpid()}"
+PAID = f"INSERT INTO {SCHEMA}.paid (order_id, cents) VALUES (%s, %s)"
+NUMBER = f"INSERT INTO {SCHEMA}.numbers (number) VALUES (%s)"
+_PLACE = "place bigint GENERATED ALWAYS AS IDENTITY"
+_OWN = f"""
+    CREATE TABLE paid ({_PLACE}, order_id text PRIMARY KEY, cents bigint CHECK (cents >= 0));
+    CREATE TABLE numbers ({_PLACE}, number bigint);
+"""
+_TABLES = ("numbers", "wfcore_instances", "wfcore_steps", "wfcore_events", "wfcore_hooks", "paid")
+
+
+@attrs.frozen
+class Database:
+    """One schema."""
+
+    url: str
+    schema: str
+    connection: psycopg.Connection[Any]
+
+    @classmethod
+    @cache
+    def shared(cls) -> "Database":
+        url = server_url()
+        PostgresStore(url, schema=SCHEMA).close()
+        connection = psycopg.connect(url, autocommit=True, options=f"-c search_path={SCHEMA}")
+        connection.execute(_OWN.encode())
+        return cls(url, SCHEMA, connection)
+
+    def clear(self) -> None:
+        self.connection.execute("".join(f"DELETE FROM {table};" for table in _TABLES).encode())
+
+    def rows(self, statement: str) -> list[Any]:
+        return self.connection.execute(statement.encode()).fetchall()
+
+    def table(self, of: Table, order: str = "") -> Sequence[Any]:
+        return self.rows(f"SELECT {reading(of, 't')} FROM {of.name} t {order}")

