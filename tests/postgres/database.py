@@ -49,3 +49,16 @@ class Database:
 
     def table(self, of: Table, order: str = "") -> Sequence[Any]:
         return self.rows(f"SELECT {reading(of, 't')} FROM {of.name} t {order}")
+
+    def wait_until_blocked(self) -> None:
+        """Return as soon as a store of these tests waits for a lock of another transaction."""
+        blocked = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{SCHEMA}.%'"
+        while self.rows(blocked) == [(0,)]:
+            self.connection.execute("SELECT pg_sleep(0.005)")
+
+    def end_connections(self, of: str) -> None:
+        """End the server's side of those whose last statement contains a text, but not of this one."""
+        self.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE pid <> pg_backend_pid() AND query LIKE '%{of}%'"
+        )

@@ -22,6 +22,7 @@ SETTINGS = {
     "shared_buffers": "16MB",
     "max_wal_size": "256MB",
     "autovacuum": "off",
+    "deadlock_timeout": "50ms",
 }
 
 
