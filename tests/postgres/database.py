@@ -59,6 +59,6 @@ class Database:
     def end_connections(self, of: str) -> None:
         """End the server's side of those whose last statement contains a text, but not of this one."""
         self.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             f" WHERE pid <> pg_backend_pid() AND query LIKE '%{of}%'"
         )

@@ -35,21 +35,22 @@ class Ear:
         self._listeners = listeners
         self._lock = Lock()
         self._thread: Thread | None = None
-        self._stop, self._stopped = socket.socketpair()
 
     def start(self) -> None:
         """Begin; a second call does nothing. It listens when this returns, if the server can be reached now."""
         with self._lock:
             if self._thread is None:
+                self._stop, self._stopped = socket.socketpair()
                 self._thread = Thread(target=self._run, args=(self._connect(),), name="wfcore-listen", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
-        """End; it cannot begin again."""
-        self._stop.close()
-        if self._thread:
-            self._thread.join()
-        self._stopped.close()
+        """End; a second call does nothing, and it cannot begin again."""
+        with self._lock:
+            if self._thread is not None:
+                self._stop.close()
+                self._thread.join()
+                self._stopped.close()
 
     def _connect(self) -> psycopg.Connection[Any] | None:
         try:

@@ -184,7 +184,7 @@ def _migrate(connection: psycopg.Connection[Any], s: str, found: int) -> None:
         advice = "a newer wfcore has migrated it: install that version here, or use another schema"
         raise SchemaVersionError(found, SCHEMA_VERSION, advice)
     if found == 0:
-        if connection.execute(f"SELECT to_regnamespace('{s}')::text").fetchone() == (None,):
+        if connection.execute(f"SELECT FROM pg_namespace WHERE nspname = '{s}'").fetchone() is None:
             connection.execute(f"CREATE SCHEMA {s}")
         connection.execute(f"CREATE TABLE {s}.wfcore_meta (name text PRIMARY KEY, value bigint NOT NULL)")
         connection.execute(f"INSERT INTO {s}.wfcore_meta VALUES ('schema_version', 0)")
@@ -194,8 +194,9 @@ def _migrate(connection: psycopg.Connection[Any], s: str, found: int) -> None:
 
 
 def _version(connection: psycopg.Connection[Any], s: str) -> int:
-    there = connection.execute(f"SELECT to_regclass('{s}.wfcore_meta')").fetchone()
-    if not there or there[0] is None:
+    # Not to_regclass, which may remember what it did not find.
+    tables = f"SELECT FROM pg_tables WHERE schemaname = '{s}' AND tablename = 'wfcore_meta'"
+    if connection.execute(tables).fetchone() is None:
         return 0
     row = connection.execute(f"SELECT value FROM {s}.wfcore_meta WHERE name = 'schema_version'").fetchone()
     if row is None:

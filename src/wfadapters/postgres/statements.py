@@ -163,7 +163,7 @@ def _message(plan: Plan, sender: str) -> str:
         "given": [_expected(each) for each in plan.preconditions],
         "mutations": [_mutation(each) for each in plan.mutations if not isinstance(each, Write)],
         "appended": sorted(appended),
-        "told": [f"{sender} {ref}" for ref in sorted(_told(plan))],
+        "told": [f"{sender} {ref}" for ref in sorted(told(plan))],
     }
     return json.dumps(message, ensure_ascii=False)
 
@@ -211,7 +211,7 @@ def _mutation(mutation: RowMutation) -> tuple[Any, ...]:
             assert_never(unreachable)
 
 
-def _told(plan: Plan) -> set[str]:
+def told(plan: Plan) -> set[str]:
     """The refs that other processes are told of.
 
     Not those that only go on, or are put off: there is nothing to do for others, and PostgreSQL commits transactions
