@@ -1,15 +1,15 @@
 """The store for asyncio, called as if it were blocking: so that every test of a store runs on it too."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from threading import Thread
 from typing import Any, TypeVar
 
 from wfadapters.postgres import AsyncPostgresStore
-from wfcore.model import FiredHook, Snapshot
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, History, InstanceQuery, Page
 
 T = TypeVar("T")
 
@@ -51,6 +51,18 @@ class BlockingStore:
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
         return self._loop.call(self.store.next_due_at(query))
+
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        return self._loop.call(self.store.list_instances(query))
+
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        return self._loop.call(self.store.count_by_status(query))
+
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        return self._loop.call(self.store.history(ref, run_number))
+
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        return self._loop.call(self.store.suspects(limit, after))
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         async def listen() -> Callable[[], None]:

@@ -1,17 +1,16 @@
 """Whatever breaks rule O5 is a candidate of every catalog, so that an audit finds it (R7)."""
 
-from contextlib import ExitStack
+from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stores.build import NOW, REF, create, event, hook, message, step, tick
+from tests.properties.stores import NOW, PostgresUnderTest, SqliteUnderTest, Subject
+from tests.stores.build import REF, create, event, hook, message, step, tick
 from wfadapters.memory import MemoryStore
-from wfadapters.sqlite import SqliteStore
 from wfcore.keys import message_id, start_id
 from wfcore.model import PAUSE_REQUEST, Event, Hook, InstanceStatus, StepRecord
 from wfcore.plan import AddEvent, DeleteHook, Mutation, PutHook, PutStep
@@ -22,6 +21,7 @@ from wfcore.workflow import Registry
 
 INSTANTS = st.integers(0, 2).map(lambda minutes: NOW + timedelta(minutes=minutes))
 FEWER = settings(max_examples=max(settings().max_examples // 5, 20))  # each opens a file
+FEW = settings(max_examples=min(FEWER.max_examples, 50))  # each empties a database
 
 
 @st.composite
@@ -50,7 +50,7 @@ REQUESTS = st.just(event("#pause:1", type=PAUSE_REQUEST, actor="system"))
 MESSAGES = st.sampled_from([message("m1"), attrs.evolve(message("m1"), id=message_id(REF, "#pause:1"))])
 
 
-@given(
+CASES = given(
     st.sampled_from(STATUSES),
     st.tuples(*(records(number) for number in range(3))).flatmap(
         lambda made: st.integers(0, 3).map(lambda count: made[:count])
@@ -58,9 +58,27 @@ MESSAGES = st.sampled_from([message("m1"), attrs.evolve(message("m1"), id=messag
     st.lists(TIMERS | STARTS | MESSAGES, max_size=3),
     st.lists(USERS | REQUESTS, max_size=2),
 )
+
+
+@CASES
 @FEWER
 def test_r7_what_breaks_o5_is_found_and_nothing_else(
     status: InstanceStatus, steps: tuple[StepRecord, ...], hooks: list[Hook], events: list[Event]
+) -> None:
+    what_breaks_o5_is_found(SqliteUnderTest(), status, steps, hooks, events)
+
+
+@pytest.mark.postgres
+@CASES
+@FEW
+def test_r7_what_breaks_o5_is_found_in_postgres_and_nothing_else(
+    status: InstanceStatus, steps: tuple[StepRecord, ...], hooks: list[Hook], events: list[Event]
+) -> None:
+    what_breaks_o5_is_found(PostgresUnderTest(), status, steps, hooks, events)
+
+
+def what_breaks_o5_is_found(
+    subject: Subject, status: InstanceStatus, steps: tuple[StepRecord, ...], hooks: list[Hook], events: list[Event]
 ) -> None:
     changes: list[Mutation] = [
         DeleteHook(hook().id),
@@ -68,10 +86,8 @@ def test_r7_what_breaks_o5_is_found_and_nothing_else(
         *map(PutStep, steps),
         *map(AddEvent, events),
     ]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        sqlite = stack.enter_context(SqliteStore(folder / "laws.db", clock=lambda: NOW, synchronous="OFF"))
-        for store in (MemoryStore(lambda: NOW), sqlite):
+    with closing(subject):
+        for store in (MemoryStore(lambda: NOW), subject.store):
             store.apply(create())
             store.apply(tick(1, *changes, status=status, run_number=2))
             problem = breaks_o5(store.retrieve(REF))

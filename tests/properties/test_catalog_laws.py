@@ -1,19 +1,18 @@
 """Pages are a plain sorted list, however they are cut and whatever comes and goes between them (M9)."""
 
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stores.build import NOW, create, delete, instance, tick
+from tests.properties.stores import NOW, PostgresUnderTest, SqliteUnderTest, Subject
+from tests.stores.build import create, delete, instance, tick
 from wfadapters.memory import MemoryStore
-from wfadapters.sqlite import SqliteStore
 from wfcore.model import Instance, InstanceStatus
 from wfcore.ports import Catalog, InstanceQuery
 from wfcore.ports.catalog import STATUSES, place
@@ -41,16 +40,15 @@ def rows(draw: st.DrawFn) -> Instance:
 
 
 FEWER = settings(max_examples=max(settings().max_examples // 5, 5))  # each opens a file
+FEW = settings(max_examples=min(FEWER.max_examples, 25))  # each empties a database
 CHANGES = st.lists(rows(), max_size=6)
 
 
 class Shelf:
-    """Both stores, and the rows that they hold."""
+    """The memory store and another, and the rows that they hold."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        sqlite = stack.enter_context(SqliteStore(folder / "laws.db", clock=lambda: NOW, synchronous="OFF"))
-        self.stores: dict[str, MemoryStore | SqliteStore] = {"memory": MemoryStore(lambda: NOW), "sqlite": sqlite}
+    def __init__(self, subject: Subject) -> None:
+        self.stores: dict[str, Any] = {"memory": MemoryStore(lambda: NOW), "tested": subject.store}
         self.rows: dict[str, Instance] = {}
         self.ever: Counter[str] = Counter()
 
@@ -78,8 +76,19 @@ class Shelf:
 @given(CHANGES, QUERIES)
 @FEWER
 def test_m9_pages_put_together_are_the_sorted_list(changes: list[Instance], query: InstanceQuery) -> None:
-    with ExitStack() as stack:
-        shelf = Shelf(stack)
+    pages_put_together_are_the_sorted_list(SqliteUnderTest(), changes, query)
+
+
+@pytest.mark.postgres
+@given(CHANGES, QUERIES)
+@FEW
+def test_m9_pages_of_postgres_put_together_are_the_sorted_list(changes: list[Instance], query: InstanceQuery) -> None:
+    pages_put_together_are_the_sorted_list(PostgresUnderTest(), changes, query)
+
+
+def pages_put_together_are_the_sorted_list(subject: Subject, changes: list[Instance], query: InstanceQuery) -> None:
+    with closing(subject):
+        shelf = Shelf(subject)
         for row in changes:
             shelf.change(row)
         expected = shelf.expected(query)
@@ -106,9 +115,24 @@ def all_of(catalog: Catalog, query: InstanceQuery) -> list[Instance]:
 def test_m9_a_page_is_what_is_left_of_the_list_when_it_is_read(
     changes: list[Instance], query: InstanceQuery, meanwhile: list[list[Instance]]
 ) -> None:
+    a_page_is_what_is_left_of_the_list(SqliteUnderTest(), changes, query, meanwhile)
+
+
+@pytest.mark.postgres
+@given(CHANGES, QUERIES, st.lists(CHANGES, max_size=8))
+@FEW
+def test_m9_a_page_of_postgres_is_what_is_left_of_the_list_when_it_is_read(
+    changes: list[Instance], query: InstanceQuery, meanwhile: list[list[Instance]]
+) -> None:
+    a_page_is_what_is_left_of_the_list(PostgresUnderTest(), changes, query, meanwhile)
+
+
+def a_page_is_what_is_left_of_the_list(
+    subject: Subject, changes: list[Instance], query: InstanceQuery, meanwhile: list[list[Instance]]
+) -> None:
     """So nothing that is there all the time is skipped, and nothing is shown twice that was not created twice."""
-    with ExitStack() as stack:
-        shelf = Shelf(stack)
+    with closing(subject):
+        shelf = Shelf(subject)
         for row in changes:
             shelf.change(row)
         kept = {row.ref for row in shelf.expected(query)}

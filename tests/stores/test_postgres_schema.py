@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.postgres.database import SCHEMA, Database
-from tests.stores.build import NOW, REF, create, instance
+from tests.stores.build import NOW, REF, create, hook, instance, tick
 from wfadapters.postgres import PostgresStore
-from wfadapters.postgres.schema import SCHEMA_VERSION
+from wfadapters.postgres.schema import SCHEMA_VERSION, _version_1
 from wfcore.errors import CorruptRecordError, SchemaVersionError, StoreError
+from wfcore.model import Snapshot
 from wfcore.plan import Applied
+from wfcore.ports import InstanceQuery
 
 pytestmark = pytest.mark.postgres
 NEW = f"{SCHEMA}_new"
@@ -53,6 +56,22 @@ def test_the_tables_may_be_made_in_a_schema_that_is_there(new: Database) -> None
     new.connection.execute(f"CREATE SCHEMA {NEW}".encode())
     with open_new(new.url) as store:
         assert isinstance(store.apply(create()), Applied)
+
+
+def test_an_older_schema_is_migrated_and_keeps_its_rows(new: Database) -> None:
+    """Made by the statements of that version, which never change."""
+    made = Path(__file__).with_name("postgres_schema_1.sql").read_text().replace("{schema}", NEW)
+    new.connection.execute(made.encode())
+    with open_new(new.url) as store:
+        assert store.retrieve(REF) == Snapshot(instance=instance(tags={"team": "red"}), hooks=(hook(),), now=NOW)
+        assert store.list_instances(InstanceQuery(tags={"team": "red"})).items == (instance(tags={"team": "red"}),)
+        assert isinstance(store.apply(tick(1)), Applied)
+    assert new.rows(f"SELECT value FROM {NEW}.wfcore_meta") == [(SCHEMA_VERSION,)]
+
+
+def test_each_version_before_is_as_it_was_released() -> None:
+    made = Path(__file__).with_name("postgres_schema_1.sql").read_text()
+    assert _version_1("{schema}") in made
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(new: Database) -> None:

@@ -28,10 +28,11 @@ from collections.abc import Callable
 from typing import Any
 
 from wfadapters import rows
+from wfadapters.columns import Table
 from wfadapters.postgres.driver import psycopg
 from wfadapters.postgres.faults import explained
 from wfadapters.postgres.settings import Settings
-from wfadapters.postgres.tables import definitions, inserting, putting
+from wfadapters.postgres.tables import definitions, inserting, labels, putting
 from wfcore.errors import CorruptRecordError, SchemaVersionError
 
 
@@ -78,18 +79,14 @@ def _mutations(s: str) -> str:
             {putting(s, rows.EVENTS)};
         END IF;
     """
-    append = f"""
-        PERFORM FROM {s}.wfcore_instances WHERE ref = item -> 1 ->> 'instance_ref' FOR KEY SHARE;
-        IF FOUND THEN {{}} ON CONFLICT DO NOTHING; END IF;
-    """
     return f"""
     WHEN 'PutInstance' THEN {putting(s, rows.INSTANCES)};
     WHEN 'PutStep' THEN {putting(s, rows.STEPS)};
     WHEN 'PutHook' THEN {putting(s, rows.HOOKS)};
     WHEN 'DeleteHook' THEN DELETE FROM {s}.wfcore_hooks WHERE instance_ref = item ->> 1 AND id = item ->> 2;
     WHEN 'PutEvent' THEN {put_event}
-    WHEN 'AddEvent' THEN {append.format(inserting(s, rows.EVENTS))}
-    WHEN 'AddHook' THEN {append.format(inserting(s, rows.HOOKS))}
+    WHEN 'AddEvent' THEN {_append(s, rows.EVENTS)}
+    WHEN 'AddHook' THEN {_append(s, rows.HOOKS)}
     WHEN 'AddInstance' THEN {inserting(s, rows.INSTANCES)} ON CONFLICT DO NOTHING;
     WHEN 'DeleteStep' THEN
         DELETE FROM {s}.wfcore_steps
@@ -99,6 +96,13 @@ def _mutations(s: str) -> str:
         DELETE FROM {s}.wfcore_steps WHERE instance_ref = item ->> 1;
         DELETE FROM {s}.wfcore_events WHERE instance_ref = item ->> 1;
         DELETE FROM {s}.wfcore_hooks WHERE instance_ref = item ->> 1;
+    """
+
+
+def _append(s: str, table: Table) -> str:
+    return f"""
+        PERFORM FROM {s}.wfcore_instances WHERE ref = item -> 1 ->> 'instance_ref' FOR KEY SHARE;
+        IF FOUND THEN {inserting(s, table)} ON CONFLICT DO NOTHING; END IF;
     """
 
 
@@ -157,7 +161,17 @@ def _version_1(s: str) -> str:
     return _tables(s) + _function(s)
 
 
-_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1,)
+def _version_2(s: str) -> str:
+    """The indexes of the catalog."""
+    return f"""
+    CREATE INDEX wfcore_instances_status ON {s}.wfcore_instances (status, created_at, ref);
+    CREATE INDEX wfcore_instances_workflow ON {s}.wfcore_instances (workflow_name, status, created_at, ref);
+    CREATE INDEX wfcore_instances_tags ON {s}.wfcore_instances
+        USING gin (({labels("tags")}) jsonb_path_ops) WHERE tags <> '{{}}';
+    """
+
+
+_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2)
 SCHEMA_VERSION = len(_MIGRATIONS)
 """What this adapter writes into ``wfcore_meta``: a change of the above is one more migration."""
 

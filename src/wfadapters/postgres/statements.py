@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar, assert_never
-
-import attrs
+from typing import Any, assert_never
 
 from wfadapters import rows
 from wfadapters.columns import read_instant
+from wfadapters.postgres.cut import Cut, arm, lone
+from wfadapters.postgres.question import Question
 from wfadapters.postgres.schema import notice, wake_up
-from wfadapters.postgres.tables import NUMBERS, TEXTS, microseconds, named, padded, reading, unpadding
+from wfadapters.postgres.tables import microseconds, named, reading
 from wfcore.keys import hook_ref
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import (
@@ -41,28 +41,7 @@ from wfcore.plan import (
 )
 from wfcore.ports import DueQuery
 
-T_co = TypeVar("T_co", covariant=True)
 _NOW = microseconds("statement_timestamp()")
-_PARTS = (rows.INSTANCES, rows.STEPS, rows.EVENTS, rows.HOOKS)
-_UNPADDED = tuple(unpadding(table, before=1) for table in _PARTS)
-_PLACE = 1 + TEXTS
-_OF = "instance_ref = %(ref)s"
-_PENDING = f"{_OF} AND consumed_by IS NULL"
-
-
-@attrs.frozen
-class Question(Generic[T_co]):
-    """One statement.
-
-    Attributes:
-        sql: its text.
-        parameters: its parameters, by name.
-        read: makes the answer of all rows that it gives.
-    """
-
-    sql: bytes
-    parameters: Mapping[str, Any]
-    read: Callable[[Sequence[Sequence[Any]]], T_co]
 
 
 class Statements:
@@ -75,7 +54,7 @@ class Statements:
     """
 
     def __init__(self, schema: str, clock: Callable[[], datetime] | None, sender: str) -> None:
-        self._schema = schema
+        self.schema = schema
         self._clock = clock
         self._sender = sender
         self._retrieve = _retrieve(schema).encode()
@@ -86,7 +65,7 @@ class Statements:
     @property
     def unsigned(self) -> Statements:
         """The same without a sender, so that everybody is told."""
-        return Statements(self._schema, self._clock, "")
+        return Statements(self.schema, self._clock, "")
 
     def retrieve(self, ref: str) -> Question[Snapshot]:
         """All rows of one instance, as one consistent cut."""
@@ -127,28 +106,23 @@ class Statements:
 def _retrieve(s: str) -> str:
     run = f"(SELECT run_number FROM {s}.wfcore_instances WHERE ref = %(ref)s)"
     arms = [
-        f"SELECT 1, {padded(rows.INSTANCES, 'i')} FROM {s}.wfcore_instances i WHERE ref = %(ref)s",
-        f"SELECT 2, {padded(rows.STEPS, 't')} FROM {s}.wfcore_steps t WHERE {_OF} AND run_number = {run}",
-        f"SELECT 3, {padded(rows.EVENTS, 'e', 'e.arrival')} FROM {s}.wfcore_events e WHERE {_PENDING}",
-        f"SELECT 4, {padded(rows.HOOKS, 'h')} FROM {s}.wfcore_hooks h WHERE {_OF}",
+        lone(_NOW),
+        arm(s, rows.INSTANCES, "ref = %(ref)s"),
+        arm(s, rows.STEPS, f"instance_ref = %(ref)s AND run_number = {run}"),
+        arm(s, rows.EVENTS, "instance_ref = %(ref)s AND consumed_by IS NULL", "t.arrival"),
+        arm(s, rows.HOOKS, "instance_ref = %(ref)s"),
     ]
-    now = ", ".join(["SELECT 0", *["NULL::text"] * TEXTS, _NOW, *["NULL::bigint"] * NUMBERS])
-    return " UNION ALL ".join([now, *arms])
+    return " UNION ALL ".join(arms)
 
 
 def _snapshot(found: Sequence[Sequence[Any]], clock: Callable[[], datetime] | None) -> Snapshot:
-    parts: tuple[list[Sequence[Any]], ...] = ([], [], [], [], [])
-    for row in found:
-        parts[row[0]].append(row)
-    [now], *others = parts
-    others[2].sort(key=lambda row: row[_PLACE])
-    instances, steps, events, hooks = (map(unpadded, part) for unpadded, part in zip(_UNPADDED, others, strict=True))
+    cut = Cut.of(found)
     return Snapshot(
-        instance=next(map(rows.read_instance, instances), None),
-        steps=tuple(map(rows.read_step, steps)),
-        events=tuple(map(rows.read_event, events)),
-        hooks=tuple(map(rows.read_hook, hooks)),
-        now=clock() if clock else read_instant(now[_PLACE]),
+        instance=next(map(rows.read_instance, cut.instances), None),
+        steps=tuple(map(rows.read_step, cut.steps)),
+        events=tuple(map(rows.read_event, cut.events)),
+        hooks=tuple(map(rows.read_hook, cut.hooks)),
+        now=clock() if clock else read_instant(cut.place),
     )
 
 

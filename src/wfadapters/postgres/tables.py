@@ -6,18 +6,13 @@ so neither the session's time zone nor its date style matters. Text is collated 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wfadapters.columns import Table, read_instant
 
-TEXTS, NUMBERS = 11, 9
-"""How many columns of text and of numbers the widest table has."""
 
-
-def is_instant(column: str) -> bool:
-    """Whether a column holds instants: its name says so."""
+def _is_instant(column: str) -> bool:
     return column.endswith("_at")
 
 
@@ -27,7 +22,7 @@ def definitions(table: Table) -> str:
 
 
 def _type(name: str, kind: str) -> str:
-    type_ = "timestamptz" if is_instant(name) else 'text COLLATE "C"' if kind.startswith("text") else "bigint"
+    type_ = "timestamptz" if _is_instant(name) else 'text COLLATE "C"' if kind.startswith("text") else "bigint"
     return type_ if kind.endswith("?") else f"{type_} NOT NULL"
 
 
@@ -38,32 +33,12 @@ def microseconds(instant: str) -> str:
 
 def reading(table: Table, of: str) -> str:
     """The columns in their order, as ``wfadapters.rows`` reads them; ``of``: the table's alias."""
-    return ", ".join(_read(of, column) for column in table.columns)
+    return ", ".join(read(of, column) for column in table.columns)
 
 
-def _read(of: str, column: str) -> str:
-    return microseconds(f"{of}.{column}") if is_instant(column) else f"{of}.{column}"
-
-
-def padded(table: Table, of: str, place: str = "0") -> str:
-    """The same columns, texts first, then ``place`` and the numbers: as wide as every table, for ``UNION ALL``."""
-    texts, numbers = _sorted(table)
-    shown = [_read(of, column) for column in texts] + ["NULL::text"] * (TEXTS - len(texts))
-    shown += [place, *(_read(of, column) for column in numbers)] + ["NULL::bigint"] * (NUMBERS - len(numbers))
-    return ", ".join(shown)
-
-
-def unpadding(table: Table, before: int) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """The function that puts a padded row into the order of the table; ``before``: columns that stand before it."""
-    texts, numbers = _sorted(table)
-    places = {column: before + index for index, column in enumerate(texts)}
-    places |= {column: before + TEXTS + 1 + index for index, column in enumerate(numbers)}
-    return itemgetter(*(places[column] for column in table.columns))
-
-
-def _sorted(table: Table) -> tuple[list[str], list[str]]:
-    texts = [column for column, kind in table.columns.items() if kind.startswith("text")]
-    return texts, [column for column in table.columns if column not in texts]
+def read(of: str, column: str) -> str:
+    """One column, as ``wfadapters.rows`` reads it."""
+    return microseconds(f"{of}.{column}") if _is_instant(column) else f"{of}.{column}"
 
 
 def named(table: Table, row: Sequence[Any]) -> Mapping[str, Any]:
@@ -74,7 +49,7 @@ def named(table: Table, row: Sequence[Any]) -> Mapping[str, Any]:
 def _named(table: Table, row: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     for column, value in zip(table.columns, row, strict=True):
         if value is not None:
-            yield column, read_instant(value).isoformat() if is_instant(column) else value
+            yield column, read_instant(value).isoformat() if _is_instant(column) else value
 
 
 def inserting(schema: str, table: Table) -> str:
@@ -87,3 +62,12 @@ def putting(schema: str, table: Table) -> str:
     """The statement that inserts the JSON object ``item -> 1``, or puts it in place of the row of its identity."""
     changes = ", ".join(f"{column} = excluded.{column}" for column in table.columns if column not in table.key)
     return f"{inserting(schema, table)} ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
+
+
+def labels(tags: str) -> str:
+    r"""The expression that makes tags, JSON text in ASCII, comparable by ``@>``.
+
+    PostgreSQL has no NUL and no half of a surrogate pair: they become text, ``\0`` and ``\ud800``; a backslash, two.
+    """
+    escaped = rf"replace(replace({tags}, '\\', '\u005c\u005c'), '\u0000', '\u005c0')"
+    return rf"replace({escaped}, '\ud', '\u005cud')::jsonb"

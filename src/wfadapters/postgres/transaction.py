@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from wfadapters.postgres.driver import psycopg
-from wfadapters.postgres.statements import Question, Statements
+from wfadapters.postgres.question import Question
+from wfadapters.postgres.statements import Statements
 from wfadapters.postgres.writes import AsyncWriter, Writer, explained_commit, writes_of
 from wfcore.plan import Applied, Conflict, Plan
 
