@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import breakdown, catalog, colours, replay, ticks
+from bench import breakdown, catalog, colours, postgres, replay, ticks
 
 
 def main() -> None:
@@ -17,6 +17,7 @@ def main() -> None:
     print(ticks.measure(quick=arguments.quick))
     print(colours.measure(quick=arguments.quick))
     print(catalog.measure(quick=arguments.quick))
+    print(postgres.measure(quick=arguments.quick))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The tables of tests in a PostgreSQL database: made once, emptied for each test, read without the store."""
 
+import atexit
 from collections.abc import Sequence
 from functools import cache
 from os import getpid
 from typing import Any
+from uuid import uuid4
 
 import attrs
 import psycopg
@@ -22,6 +24,19 @@ _OWN = f"""
     CREATE TABLE numbers ({_PLACE}, number bigint);
 """
 _TABLES = ("numbers", "wfcore_instances", "wfcore_steps", "wfcore_events", "wfcore_hooks", "paid")
+
+
+def new_database() -> str:
+    """The URL of a database that nobody else uses; it is dropped at the end."""
+    name = f"wfcore_test_{uuid4().hex}"
+    _administer(f"CREATE DATABASE {name}")
+    atexit.register(_administer, f"DROP DATABASE {name} WITH (FORCE)")
+    return psycopg.conninfo.make_conninfo(server_url(), dbname=name)
+
+
+def _administer(statement: str) -> None:
+    with psycopg.connect(server_url(), autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 @attrs.frozen

@@ -15,13 +15,11 @@ from typing import Any
 
 NOBODY = 65534
 # Nothing has to survive the machine; what has to survive the server is tested on one that is killed.
+FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "listen_addresses": "''",
     "shared_buffers": "16MB",
     "max_wal_size": "256MB",
-    "autovacuum": "off",
     "deadlock_timeout": "50ms",
 }
 
@@ -41,7 +39,8 @@ def server_url() -> str:
 class Server:
     """A server in a folder of its own, reached by a socket in it; tests may kill it and start it again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._settings = SETTINGS if durable else {**SETTINGS, **FAST}
         self.folder = Path(mkdtemp(prefix="wfcore-pg-"))
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -55,7 +54,7 @@ class Server:
         return f"postgresql:///postgres?host={self.folder}&user=postgres"
 
     def start(self) -> None:
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
         self._run("pg_ctl", "start", "--wait", f"--log={self.folder}/log", f"--options=-k {self.folder} {options}")
 
     def kill(self) -> None:

@@ -6,7 +6,7 @@ so neither the session's time zone nor its date style matters. Text is collated 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wfadapters.columns import Table, read_instant
@@ -43,13 +43,11 @@ def read(of: str, column: str) -> str:
 
 def named(table: Table, row: Sequence[Any]) -> Mapping[str, Any]:
     """A row as the JSON object that :func:`inserting` takes."""
-    return dict(_named(table, row))
-
-
-def _named(table: Table, row: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    for column, value in zip(table.columns, row, strict=True):
-        if value is not None:
-            yield column, read_instant(value).isoformat() if _is_instant(column) else value
+    return {
+        column: read_instant(value).isoformat() if _is_instant(column) else value
+        for column, value in zip(table.columns, row, strict=True)
+        if value is not None
+    }
 
 
 def inserting(schema: str, table: Table) -> str:
