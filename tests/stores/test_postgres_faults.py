@@ -242,6 +242,25 @@ def test_an_argument_out_of_its_range_is_refused(options: dict[str, Any], proble
             store("postgresql:///", **options)
 
 
+def test_an_on_connect_that_fails_is_seen_when_the_store_opens(database: Database) -> None:
+    async def nonsense(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute("SELECT nonsense")
+
+    with pytest.raises(StoreError, match="open failed: column"):
+        PostgresStore(database.url, schema=SCHEMA, on_connect=lambda connection: connection.execute("SELECT nonsense"))
+    with pytest.raises(StoreError, match="open failed: column"):
+        asyncio.run(AsyncPostgresStore(database.url, schema=SCHEMA, on_connect=nonsense).open())
+
+
+def test_an_on_connect_may_leave_a_transaction_open(database: Database) -> None:
+    def begin(connection: psycopg.Connection[Any]) -> None:
+        connection.execute("BEGIN")
+        connection.execute("SET statement_timeout = 12345")
+
+    with PostgresStore(database.url, schema=SCHEMA, on_connect=begin) as store, store._pool.connection() as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("12345ms",)
+
+
 def test_a_closed_store_says_so(open_postgres: OpenPostgres) -> None:
     store = open_postgres()
     store.close()

@@ -8,6 +8,7 @@ from queue import Queue
 import psycopg
 import pytest
 
+from tests.postgres.blocking import BlockingStore
 from tests.postgres.database import SCHEMA, Database
 from tests.stores.build import MINUTE, NOW, OTHER, REF, create, delete, hook, instance, plan, send, tick
 from tests.stores.conftest import OpenPostgres
@@ -50,11 +51,27 @@ def test_a_listener_goes_on_after_its_connection_was_lost(
     postgres_store: PostgresStore, heard: Queue[str], database: Database
 ) -> None:
     database.end_connections(f"LISTEN {SCHEMA}")
-    listening = f"SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN {SCHEMA}'"
-    while database.rows(listening) == [(0,)]:
-        database.connection.execute("SELECT pg_sleep(0.01)")
+    wait_until_somebody_listens(database)
     postgres_store.apply(create())
     assert heard.get(timeout=SOON) == REF
+
+
+def test_an_async_listener_goes_on_after_its_connection_was_lost(
+    postgres_store: PostgresStore, async_store: BlockingStore, database: Database
+) -> None:
+    heard: Queue[str] = Queue()
+    async_store.listen(heard.put)
+    for lose in (True, False):
+        wait_until_somebody_listens(database)
+        if lose:
+            database.end_connections(f"LISTEN {SCHEMA}")
+    postgres_store.apply(create())
+    assert heard.get(timeout=SOON) == REF
+
+
+def wait_until_somebody_listens(database: Database) -> None:
+    while database.rows(f"SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN {SCHEMA}'") == [(0,)]:
+        database.connection.execute("SELECT pg_sleep(0.01)")
 
 
 def test_a_listener_in_another_schema_hears_nothing(

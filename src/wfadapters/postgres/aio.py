@@ -64,6 +64,7 @@ class AsyncPostgresStore:
         self._on_connect = on_connect
         self._writers: Mapping[type, AsyncWriter] = {Sql: execute_sql_async, **writers}
         self._statements = Statements(schema, clock, settings.sender)
+        self._statements_within = Statements(schema, clock, "")
         self._listeners = Listeners()
         self._pool: psycopg_pool.AsyncConnectionPool[Any] | None = None
         self._ear = AsyncEar(settings, self._listeners)
@@ -77,6 +78,9 @@ class AsyncPostgresStore:
             StoreError: the schema cannot be made, or is damaged.
         """
         await asyncio.to_thread(tables.migrate, self._settings)
+        with explained("open"):  # here the errors of on_connect are seen, a pool would only log them
+            async with await psycopg.AsyncConnection.connect(self._settings.conninfo, autocommit=True) as connection:
+                await self._configure(connection)
         self._pool = psycopg_pool.AsyncConnectionPool(
             self._settings.conninfo, configure=self._configure, **self._settings.pool
         )
@@ -96,7 +100,7 @@ class AsyncPostgresStore:
 
     def within(self, connection: psycopg.AsyncConnection[Any]) -> AsyncBoundStore:
         """A store that works in the caller's transaction, on a connection to this database."""
-        return AsyncBoundStore(connection, self._statements.unsigned, self._writers)
+        return AsyncBoundStore(connection, self._statements_within, self._writers)
 
     async def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""

@@ -176,8 +176,12 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 """What this adapter writes into ``wfcore_meta``: a change of the above is one more migration."""
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, then: Callable[[psycopg.Connection[Any]], object] | None = None) -> None:
     """Bring the schema to this version, whoever else may be doing the same; one that has it is only read.
+
+    Args:
+        settings: how to connect.
+        then: called with the connection at the end.
 
     Raises:
         StoreUnavailableError: the server cannot be reached now.
@@ -186,11 +190,12 @@ def migrate(settings: Settings) -> None:
     """
     s = settings.schema
     with explained("open"), psycopg.connect(settings.conninfo, autocommit=True) as connection:
-        if _version(connection, s) == SCHEMA_VERSION:
-            return
-        with connection.transaction():
-            connection.execute("SELECT " + _lock(s, "'migration'"))
-            _migrate(connection, s, _version(connection, s))
+        if _version(connection, s) != SCHEMA_VERSION:
+            with connection.transaction():
+                connection.execute("SELECT " + _lock(s, "'migration'"))
+                _migrate(connection, s, _version(connection, s))
+        if then:
+            then(connection)
 
 
 def _migrate(connection: psycopg.Connection[Any], s: str, found: int) -> None:

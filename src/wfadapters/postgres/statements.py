@@ -50,22 +50,16 @@ class Statements:
     Args:
         schema: where the tables are.
         clock: tells the time; ``None``: the database does.
-        sender: a word that tells this store's notifications from others'.
+        sender: a word that tells this store's notifications from others'; ``""``: everybody is told.
     """
 
     def __init__(self, schema: str, clock: Callable[[], datetime] | None, sender: str) -> None:
-        self.schema = schema
         self._clock = clock
         self._sender = sender
         self._retrieve = _retrieve(schema).encode()
         self._apply = f"SELECT * FROM {schema}.wfcore_apply(%(plan)s::jsonb)".encode()
         self._due = {notices: _due(schema, notices=notices, ask_next=False).encode() for notices in (False, True)}
         self._next = {notices: _due(schema, notices=notices, ask_next=True).encode() for notices in (False, True)}
-
-    @property
-    def unsigned(self) -> Statements:
-        """The same without a sender, so that everybody is told."""
-        return Statements(self.schema, self._clock, "")
 
     def retrieve(self, ref: str) -> Question[Snapshot]:
         """All rows of one instance, as one consistent cut."""

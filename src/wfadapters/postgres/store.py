@@ -67,8 +67,9 @@ class PostgresStore:
         self._on_connect = on_connect
         self._writers: Mapping[type, Writer] = {Sql: execute_sql, **writers}
         self._statements = Statements(schema, clock, settings.sender)
+        self._statements_within = Statements(schema, clock, "")
         self._listeners = Listeners()
-        tables.migrate(settings)
+        tables.migrate(settings, self._configure)  # here its errors are seen, a pool would only log them
         self._pool = psycopg_pool.ConnectionPool(conninfo, configure=self._configure, **settings.pool)
         self._pool.open()
         self._ear = Ear(settings, self._listeners)
@@ -90,7 +91,7 @@ class PostgresStore:
 
         So a workflow starts if and only if the caller's own rows are committed.
         """
-        return BoundStore(connection, self._statements.unsigned, self._writers)
+        return BoundStore(connection, self._statements_within, self._writers)
 
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
