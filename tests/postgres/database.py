@@ -18,12 +18,14 @@ from wfadapters.postgres.tables import reading
 SCHEMA = f"wfcore_test_{getpid()}"
 PAID = f"INSERT INTO {SCHEMA}.paid (order_id, cents) VALUES (%s, %s)"
 NUMBER = f"INSERT INTO {SCHEMA}.numbers (number) VALUES (%s)"
+NOTE = f"INSERT INTO {SCHEMA}.note (text) VALUES (%s)"
 _PLACE = "place bigint GENERATED ALWAYS AS IDENTITY"
 _OWN = f"""
     CREATE TABLE paid ({_PLACE}, order_id text PRIMARY KEY, cents bigint CHECK (cents >= 0));
     CREATE TABLE numbers ({_PLACE}, number bigint);
+    CREATE TABLE note ({_PLACE}, text text CHECK (text <> ''));
 """
-_TABLES = ("numbers", "wfcore_instances", "wfcore_steps", "wfcore_events", "wfcore_hooks", "paid")
+_TABLES = ("numbers", "note", "wfcore_instances", "wfcore_steps", "wfcore_events", "wfcore_hooks", "paid")
 
 
 def new_database() -> str:

@@ -124,18 +124,6 @@ def store(request: pytest.FixtureRequest, clock: Clock) -> AnyStore:
 
 
 @pytest.fixture
-def written(store: AnyStore, request: pytest.FixtureRequest) -> Callable[[], list[Paid]]:
-    """Tells what was written into ``paid``, in order."""
-    if isinstance(store, MemoryStore):
-        return lambda: [each for each in store.writes if isinstance(each, Paid)]
-    if isinstance(store, SqliteStore):
-        connection = request.getfixturevalue("connection")
-        return lambda: [Paid(*row) for row in connection.execute("SELECT * FROM paid ORDER BY rowid").fetchall()]
-    database = request.getfixturevalue("database")
-    return lambda: [Paid(*row) for row in database.rows("SELECT order_id, cents FROM paid ORDER BY place")]
-
-
-@pytest.fixture
 def connection(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection of the test's own to the same file."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:

@@ -66,6 +66,7 @@ class AsyncPostgresStore:
         self._statements = Statements(schema, clock, settings.sender)
         self._statements_within = Statements(schema, clock, "")
         self._listeners = Listeners()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: psycopg_pool.AsyncConnectionPool[Any] | None = None
         self._ear = AsyncEar(settings, self._listeners)
 
@@ -77,6 +78,7 @@ class AsyncPostgresStore:
             SchemaVersionError: a newer wfcore has migrated the schema.
             StoreError: the schema cannot be made, or is damaged.
         """
+        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(tables.migrate, self._settings)
         with explained("open"):  # here the errors of on_connect are seen, a pool would only log them
             async with await psycopg.AsyncConnection.connect(self._settings.conninfo, autocommit=True) as connection:
@@ -127,8 +129,10 @@ class AsyncPostgresStore:
         return await self._ask("suspects", catalog.suspects(self._settings.schema, limit, after))
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """As :meth:`PostgresStore.listen`; to be called while the event loop runs."""
-        self._ear.start()
+        """As :meth:`PostgresStore.listen`; callbacks run on the event loop."""
+        if self._loop is None:
+            raise _not_open("listen")
+        self._ear.start(self._loop)
         return self._listeners.listen(callback)
 
     async def close(self) -> None:
@@ -154,7 +158,7 @@ class AsyncPostgresStore:
     async def _connection(self, operation: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         self._settings.check_process(operation)
         if self._pool is None:
-            raise StoreError(f"{operation} failed: the store is not open: enter it by `async with`, or await open()")
+            raise _not_open(operation)
         with explained(operation):
             async with self._pool.connection() as connection:
                 try:
@@ -169,3 +173,7 @@ class AsyncPostgresStore:
             await self._on_connect(connection)
             if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 await connection.commit()
+
+
+def _not_open(operation: str) -> StoreError:
+    return StoreError(f"{operation} failed: the store is not open: enter it by `async with`, or await open()")

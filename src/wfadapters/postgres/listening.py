@@ -87,23 +87,28 @@ class Ear:
 
 
 class AsyncEar:
-    """Listens in a task of the running loop, from :meth:`start` to :meth:`stop`."""
+    """Listens in a task of the store's loop, from :meth:`start` to :meth:`stop`."""
 
     def __init__(self, settings: Settings, listeners: Listeners) -> None:
         self._settings = settings
         self._listeners = listeners
         self._task: asyncio.Task[None] | None = None
+        self._ended = False
 
-    def start(self) -> None:
-        """Begin; a second call does nothing."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="wfcore-listen")
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin soon; a second call does nothing. Any thread may call it."""
+        loop.call_soon_threadsafe(self._begin, loop)
 
     async def stop(self) -> None:
-        """End."""
+        """End; it cannot begin again."""
+        self._ended = True
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._task is None and not self._ended:
+            self._task = loop.create_task(self._run(), name="wfcore-listen")
 
     async def _run(self) -> None:
         while True:
