@@ -24,7 +24,7 @@ send to the same instance wait; ticks do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wfadapters import rows
@@ -171,7 +171,37 @@ def _version_2(s: str) -> str:
     """
 
 
-_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2)
+def _version_3(s: str) -> str:
+    """The hash of a hook's shard (rule R4), computed by the database, so that processes of before write it too."""
+    return f"""
+    CREATE FUNCTION {s}.wfcore_crc32(value text) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $wfcore$
+    DECLARE
+        bytes bytea := convert_to(value, 'UTF8');
+        by_nibble bigint[] := ARRAY{list(_crc_by_nibble())}::bigint[];
+        crc bigint := 4294967295;
+    BEGIN
+        FOR i IN 0 .. length(bytes) - 1 LOOP
+            crc := crc # get_byte(bytes, i);
+            crc := (crc >> 4) # by_nibble[(crc & 15) + 1];
+            crc := (crc >> 4) # by_nibble[(crc & 15) + 1];
+        END LOOP;
+        RETURN crc # 4294967295;
+    END
+    $wfcore$;
+    ALTER TABLE {s}.wfcore_hooks
+        ADD COLUMN shard_hash bigint NOT NULL GENERATED ALWAYS AS ({s}.wfcore_crc32(instance_ref)) STORED;
+    """
+
+
+def _crc_by_nibble() -> Iterator[int]:
+    for crc in range(16):
+        for _ in range(4):
+            crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)  # noqa: PLW2901
+        yield crc
+
+
+_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2, _version_3)
 SCHEMA_VERSION = len(_MIGRATIONS)
 """What this adapter writes into ``wfcore_meta``: a change of the above is one more migration."""
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any, assert_never
 
 from wfadapters import rows
@@ -39,9 +40,10 @@ from wfcore.plan import (
     RowMutation,
     Write,
 )
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, Shard
 
 _NOW = microseconds("statement_timestamp()")
+_ALL = Shard(0, 1)
 
 
 class Statements:
@@ -58,8 +60,9 @@ class Statements:
         self._sender = sender
         self._retrieve = _retrieve(schema).encode()
         self._apply = f"SELECT * FROM {schema}.wfcore_apply(%(plan)s::jsonb)".encode()
-        self._due = {notices: _due(schema, notices=notices, ask_next=False).encode() for notices in (False, True)}
-        self._next = {notices: _due(schema, notices=notices, ask_next=True).encode() for notices in (False, True)}
+        kinds = [*product((False, True), repeat=2)]
+        self._due = {kind: _due(schema, *kind).encode() for kind in kinds}
+        self._next = {kind: _next(schema, *kind).encode() for kind in kinds}
 
     def retrieve(self, ref: str) -> Question[Snapshot]:
         """All rows of one instance, as one consistent cut."""
@@ -79,14 +82,22 @@ class Statements:
 
     def due(self, query: DueQuery) -> Question[Sequence[FiredHook]]:
         """The hooks that are due."""
-        return Question(self._due[query.terminal_notices], self._wanted(query), _fired)
+        return Question(self._due[_kind(query)], self._wanted(query), _fired)
 
     def next_due_at(self, query: DueQuery) -> Question[datetime | None]:
         """When the next hook is due."""
-        return Question(self._next[query.terminal_notices], self._wanted(query), _first)
+
+        def read(found: Sequence[Sequence[Any]]) -> datetime | None:
+            return _first(found, query.shard)
+
+        return Question(self._next[_kind(query)], self._wanted(query), read)
 
     def _wanted(self, query: DueQuery) -> Mapping[str, Any]:
+        shard = query.shard or _ALL
         return {
+            "shard": shard.index,
+            "shards": shard.count,
+            "steal_after": shard.steal_after if shard.steal_after < _LONGEST else None,
             "at": self._clock().astimezone(UTC) if self._clock else None,
             "names": None if query.workflow_names is None else sorted(query.workflow_names),
             "exclude": sorted(query.exclude),
@@ -217,25 +228,52 @@ _ADMITTED = """
 _AT = "coalesce(%(at)s::timestamptz, statement_timestamp())"
 
 
-def _due(s: str, *, notices: bool, ask_next: bool) -> str:
+_OWN = "h.shard_hash %% %(shards)s::bigint = %(shard)s::bigint"
+_STOLEN = f"h.due_at <= coalesce({_AT} - %(steal_after)s::interval, '-infinity')"
+_LONGEST = timedelta(days=2_000_000)  # an instant that is so long ago can still be written
+
+
+def _kind(query: DueQuery) -> tuple[bool, bool]:
+    """Whether notices are wanted, and whether there are hooks of other shards."""
+    return query.terminal_notices, query.shard is not None and query.shard.count > 1
+
+
+def _due(s: str, notices: bool, sharded: bool) -> str:  # noqa: FBT001 - as _kind says
+    before = " OR ".join(kind("b") for kind in _kinds(notices=notices))
+    condition = f"""h.due_at <= {_AT} AND NOT EXISTS (
+        SELECT FROM {s}.wfcore_hooks b
+        WHERE b.instance_ref = h.instance_ref AND (b.due_at, b.id) < (h.due_at, h.id) AND ({before})
+    )"""
+    if sharded:
+        condition = f"({_STOLEN} OR {_OWN}) AND {condition}"
+    return _walk(s, condition, "%(limit)s", notices=notices)
+
+
+def _next(s: str, notices: bool, sharded: bool) -> str:  # noqa: FBT001 - as _kind says
+    conditions = (_OWN, f"NOT {_OWN}") if sharded else ("true",)
+    return " UNION ALL ".join(f"({_walk(s, condition, '1', notices=notices)})" for condition in conditions)
+
+
+def _walk(s: str, condition: str, limit: str, *, notices: bool) -> str:
     """Walks the index of due hooks, with notices both indexes in turn, and stops at the limit."""
-    kinds = [wake_up, notice] if notices else [wake_up]
-    before = " OR ".join(kind("b") for kind in kinds)
-    condition = _ADMITTED
-    if not ask_next:
-        condition += f""" AND h.due_at <= {_AT} AND NOT EXISTS (
-            SELECT FROM {s}.wfcore_hooks b
-            WHERE b.instance_ref = h.instance_ref AND (b.due_at, b.id) < (h.due_at, h.id) AND ({before})
-        )"""
-    arms = " UNION ALL ".join(f"SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h')} AND {condition}" for kind in kinds)
+    condition = f"{_ADMITTED} AND {condition}"
+    arms = " UNION ALL ".join(
+        f"SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h')} AND {condition}" for kind in _kinds(notices=notices)
+    )
     now = microseconds(_AT)
-    limit = "1" if ask_next else "%(limit)s"
     return f"SELECT {reading(rows.HOOKS, 'h')}, {now} FROM ({arms}) h ORDER BY h.due_at, h.id LIMIT {limit}"
+
+
+def _kinds(*, notices: bool) -> Sequence[Callable[[str], str]]:
+    return (wake_up, notice) if notices else (wake_up,)
 
 
 def _fired(found: Sequence[Sequence[Any]]) -> Sequence[FiredHook]:
     return tuple(FiredHook(hook=rows.read_hook(row[:-1]), timestamp=read_instant(row[-1])) for row in found)
 
 
-def _first(found: Sequence[Sequence[Any]]) -> datetime | None:
-    return next((rows.read_hook(row[:-1]).due_at for row in found), None)
+def _first(found: Sequence[Sequence[Any]], shard: Shard | None) -> datetime | None:
+    hooks = [rows.read_hook(row[:-1]) for row in found]
+    if shard is None:
+        return next((hook.due_at for hook in hooks), None)
+    return min((shard.takes_at(hook.instance_ref, hook.due_at) for hook in hooks), default=None)
