@@ -58,7 +58,7 @@ def _line(trial: Trial) -> str:
     if trial.mutant is None:
         return f"     all killers without a mutant  {trial.verdict}  {trial.seconds:.1f} s"
     mutant = trial.mutant
-    return f"{mutant.rule:4} {mutant.name}  {trial.verdict} by {mutant.killer.split('::')[1]}  {trial.seconds:.1f} s"
+    return f"{mutant.rule:4} {mutant.name}  {trial.verdict} by {mutant.killer.split('::')[-1]}  {trial.seconds:.1f} s"
 
 
 def _say(text: str, end: str = "\n") -> None:

@@ -20,10 +20,12 @@ class Fixtures:
     Attributes:
         asynchronous: whether the adapter's stores are asyncio's.
         examples: how many sequences of generated plans are tried (clause E1).
+        shrink: whether a sequence that fails is made as short as possible, which may take minutes.
     """
 
     asynchronous: ClassVar[bool] = False
     examples: ClassVar[int] = 25
+    shrink: ClassVar[bool] = True
 
     @pytest.fixture
     def adapter(self) -> Adapter:

@@ -17,6 +17,8 @@ from wfcore.testing.conformance.rig import Rig
 
 PROCESSES = 3
 LAST_VERSION = 100
+PATIENCE = 60
+"""Seconds that a process waits for the others."""
 
 
 def cannot_be_opened(open_: Callable[..., Any]) -> str | None:
@@ -41,9 +43,11 @@ def _compete(open_: Callable[..., Any], asynchronous: bool, barrier: Barrier, na
     won = []
     with Rig(Adapter(open=open_), noon, Loop() if asynchronous else None) as rig:
         store = rig.open()
-        barrier.wait()
+        barrier.wait(PATIENCE)
         version = 1
-        while version < LAST_VERSION:
+        for _ in range(PROCESSES * LAST_VERSION):
+            if version >= LAST_VERSION:
+                break
             mine = tick(version, PutStep(step(f"do:{version + 1}", result=name)), created_by=name)
             if isinstance(store.apply(mine), Applied):
                 won.append(version + 1)

@@ -28,7 +28,7 @@ from wfcore.testing.conformance.build import (
 )
 from wfcore.testing.conformance.rig import ManyStore, Rig, cut
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds until a listener must have been told."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
+from typing import TypeVar
 
 import attrs
 import pytest
@@ -30,7 +32,46 @@ from wfcore.testing.conformance.build import (
 from wfcore.testing.conformance.processes import LAST_VERSION, cannot_be_opened, competed
 from wfcore.testing.conformance.rig import Rig
 
+T = TypeVar("T")
 THREADS = 4
+ROUNDS = 60
+PATIENCE = 60
+"""Seconds that a thread waits for the others."""
+
+
+def together(work: Callable[[int, Barrier], T], threads: int = THREADS) -> list[T]:
+    """Let threads work at the same time; what each of them gives. One that fails keeps no other waiting."""
+    barrier = Barrier(threads, timeout=PATIENCE)
+
+    def guarded(thread: int) -> T:
+        try:
+            return work(thread, barrier)
+        except BaseException:
+            barrier.abort()
+            raise
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(guarded, range(threads)))
+
+
+def watched(store: Store, write: Callable[[int], None]) -> list[Snapshot]:
+    """What is retrieved while another thread writes, round after round: at least ``ROUNDS`` of both."""
+    done, written, found = Event(), [0], list[Snapshot]()
+
+    def go_on() -> None:
+        while not done.is_set():
+            written[0] += 1
+            write(written[0])
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(go_on)
+        try:
+            while not writer.done() and min(len(found), written[0]) < ROUNDS:
+                found.append(store.retrieve(REF))
+        finally:
+            done.set()
+        writer.result()
+    return found
 
 
 class Winners:
@@ -51,9 +92,8 @@ class Winners:
     def test_a3_one_thread_wins_each_version(self, store: Store) -> None:
         store.apply(create())
         versions = 25
-        barrier = Barrier(THREADS)
 
-        def compete(thread: int) -> list[bool]:
+        def compete(thread: int, barrier: Barrier) -> list[bool]:
             won = []
             for version in range(1, versions + 1):
                 barrier.wait()
@@ -61,17 +101,15 @@ class Winners:
                 won.append(isinstance(store.apply(mine), Applied))
             return won
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            won = list(pool.map(compete, range(THREADS)))
+        won = together(compete)
         winners = [[str(thread) for thread in range(THREADS) if won[thread][version]] for version in range(versions)]
         results = {each.key: each.result for each in store.retrieve(REF).steps}
         assert winners == [[results.get(f"do:{version + 1}")] for version in range(versions)]
 
     def test_a3_one_thread_creates_an_instance(self, store: Store) -> None:
         """The others are told so: a clash of identities is a conflict, no success and no error."""
-        barrier = Barrier(THREADS)
 
-        def begin(thread: int) -> list[bool]:
+        def begin(thread: int, barrier: Barrier) -> list[bool]:
             won = []
             for number in range(20):
                 barrier.wait()
@@ -81,8 +119,7 @@ class Winners:
                 assert won[-1] or answer.version == 1  # type: ignore[union-attr] # it is a Conflict then
             return won
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            won = list(pool.map(begin, range(THREADS)))
+        won = together(begin)
         for number in range(20):
             found = store.retrieve(f"checkout#{number}").instance
             assert found is not None
@@ -104,45 +141,31 @@ class Cuts:
 
     def test_a9_a_retrieve_under_a_concurrent_writer_is_one_cut(self, store: Store) -> None:
         """Every tick writes its version into all four kinds of rows; no reader may see two versions."""
-        last = 100
         store.apply(create())
 
-        def write() -> None:
-            for version in range(1, last):
-                text = str(version + 1)
-                rows = PutStep(step(result=text)), PutEvent(event(payload=text))
-                store.apply(tick(version, *rows, PutHook(attrs.evolve(hook(), last_error=text)), params=text))
+        def write(round_: int) -> None:
+            text = str(round_ + 1)
+            rows = PutStep(step(result=text)), PutEvent(event(payload=text))
+            must(store.apply(tick(round_, *rows, PutHook(attrs.evolve(hook(), last_error=text)), params=text)))
 
-        seen: set[tuple[object, ...]] = set()
-        with ThreadPoolExecutor() as pool:
-            writer = pool.submit(write)
-            while not writer.done():
-                found = store.retrieve(REF)
-                if found.instance and found.instance.version > 1:
-                    result = found.steps[0].result if found.steps else None
-                    payload = found.events[0].payload if found.events else None
-                    seen.add((found.instance.params, result, payload, found.hooks[0].last_error))
-            writer.result()
-        assert {len(set(each)) for each in seen} <= {1}
-        assert store.retrieve(REF).steps[0].result == str(last)
+        for found in watched(store, write):
+            if found.instance and found.instance.version > 1:
+                result = found.steps[0].result if found.steps else None
+                payload = found.events[0].payload if found.events else None
+                cut = found.instance.params, result, payload, found.hooks[0].last_error
+                assert {str(found.instance.version)} == {*cut}
 
     def test_a9_a_retrieve_while_instances_come_and_go_is_one_cut(self, store: Store) -> None:
         """An instance has its event and its timer, or there is nothing at all."""
         whole = plan(*create().mutations, AddEvent(event()), given=create().preconditions)
-        seen: set[tuple[bool, int, int]] = set()
 
-        def come_and_go() -> None:
-            for _ in range(60):
-                must(store.apply(whole))
-                must(store.apply(delete(1)))
+        def come_and_go(_round: int) -> None:
+            must(store.apply(whole))
+            must(store.apply(delete(1)))
 
-        with ThreadPoolExecutor() as pool:
-            writer = pool.submit(come_and_go)
-            while not writer.done():
-                found = store.retrieve(REF)
-                seen.add((found.instance is not None, len(found.events), len(found.hooks)))
-            writer.result()
-        assert seen <= {(True, 1, 1), (False, 0, 0)}
+        for found in watched(store, come_and_go):
+            seen = found.instance is not None, len(found.events), len(found.hooks)
+            assert seen in ((True, 1, 1), (False, 0, 0))
 
 
 class Appends:
@@ -180,15 +203,13 @@ class Appends:
 
     def test_a10_the_same_event_of_several_threads_is_there_once(self, store: Store) -> None:
         store.apply(create())
-        barrier = Barrier(THREADS)
 
-        def append(_sender: int) -> None:
+        def append(_sender: int, barrier: Barrier) -> None:
             for number in range(15):
                 barrier.wait()
                 must(store.apply(send(f"m{number}")))
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(append, range(THREADS)))
+        together(append)
         found = store.retrieve(REF)
         assert [each.id for each in found.events] == [f"m{number}" for number in range(15)]
         assert len(found.hooks) == 16
@@ -197,22 +218,15 @@ class Appends:
         """Nothing of it is left when the instance is gone, to be found by the next one of that name."""
         store.apply(create(OTHER))
         append = plan(AddEvent(event()), AddHook(message()), ref=OTHER)
+
+        def race(thread: int, barrier: Barrier) -> Applied:
+            barrier.wait()
+            return must(store.apply(append if thread else delete(1)))
+
         for _ in range(20):
             must(store.apply(create()))
-            barrier = Barrier(2)
-            with ThreadPoolExecutor(2) as pool:
-
-                def purge(barrier: Barrier = barrier) -> Applied:
-                    barrier.wait()
-                    return must(store.apply(delete(1)))
-
-                def tell(barrier: Barrier = barrier) -> Applied:
-                    barrier.wait()
-                    return must(store.apply(append))
-
-                purging, telling = pool.submit(purge), pool.submit(tell)
-                purging.result()
-                assert telling.result().undelivered in ((), append.mutations)
+            _purged, told = together(race, threads=2)
+            assert told.undelivered in ((), append.mutations)
             assert store.retrieve(REF) == Snapshot(instance=None, now=NOW)
             must(store.apply(create()))
             assert store.retrieve(REF).events == ()

@@ -1,0 +1,453 @@
+"""The known-bad stores: for every clause those that break it, and the tests that have to find that.
+
+Each is wrong in one way in which stores are wrong. More tests of the clause may fail than are named here.
+"""
+
+import re
+from pathlib import Path
+
+import attrs
+
+from tests.conformance import bends, stores
+from tests.conformance.bent import BentStore, Make, bent, of
+from wfcore.testing.conformance import Adapter
+
+
+@attrs.frozen
+class Bad:
+    """A store that breaks a clause.
+
+    Attributes:
+        clause: the clause.
+        name: what is wrong.
+        make: makes its adapter.
+        tests: those that must fail, without ``test_<clause>_``.
+    """
+
+    clause: str
+    name: str
+    make: Make
+    tests: tuple[str, ...]
+
+    @property
+    def suite(self) -> str:
+        """The name of its class of tests."""
+        return f"Test{self.clause}{re.sub('[^a-z]', '', self.name.title(), flags=re.IGNORECASE)}"
+
+
+def unbound(_folder: Path) -> Adapter:
+    return attrs.evolve(of(BentStore)(_folder), within=stores.unbound)
+
+
+def spoilt(_folder: Path) -> Adapter:
+    return attrs.evolve(of(BentStore)(_folder), within=stores.spoilt)
+
+
+BAD = [
+    Bad(
+        "A1",
+        "each mutation commits on its own",
+        of(stores.Piecemeal),
+        ("a_mutation_that_fails_leaves_no_trace_of_those_before_it",),
+    ),
+    Bad(
+        "A1",
+        "a fault between two mutations leaves a half plan",
+        stores.striking(stores.Piecemeal),
+        ("a_fault_anywhere_in_an_apply_leaves_no_trace",),
+    ),
+    Bad(
+        "A1",
+        "deletes come after puts",
+        bent(plan=bends.puts_before_deletes),
+        ("mutations_are_performed_in_the_order_given", "an_instance_may_be_deleted_and_made_again_in_one_plan"),
+    ),
+    Bad("A1", "steps are left out", bent(plan=bends.dropped_steps), ("a_plan_is_applied_whole",)),
+    Bad(
+        "A2",
+        "only the first precondition is looked at",
+        bent(plan=bends.only_first_precondition),
+        (
+            "a_conflict_says_what_was_found_and_leaves_no_trace",
+            "a_precondition_may_be_about_another_instance_than_the_plan",
+        ),
+    ),
+    Bad(
+        "A2",
+        "nobody has to exist",
+        bent(plan=bends.without_exists),
+        ("a_conflict_says_what_was_found_and_leaves_no_trace",),
+    ),
+    Bad(
+        "A2",
+        "a conflict does not say what was found",
+        bent(answer=bends.no_facts),
+        ("a_conflict_says_what_was_found_and_leaves_no_trace",),
+    ),
+    Bad(
+        "A2",
+        "a conflict is always of the plan's ref",
+        bent(answer=bends.about_the_plans_ref),
+        (
+            "a_conflict_says_what_was_found_and_leaves_no_trace",
+            "a_precondition_may_be_about_another_instance_than_the_plan",
+        ),
+    ),
+    Bad(
+        "A3",
+        "it reads, decides and writes later",
+        of(stores.ChecksFirst),
+        ("one_thread_wins_each_version", "one_thread_creates_an_instance"),
+    ),
+    Bad(
+        "A3",
+        "a version says nothing of the incarnation",
+        of(bends.NoIncarnation),
+        ("a_plan_for_a_deleted_and_recreated_instance_conflicts",),
+    ),
+    Bad("A3", "a clash of identities is swallowed", of(stores.SwallowsClashes), ("one_thread_creates_an_instance",)),
+    Bad(
+        "A3",
+        "versions are compared in another transaction, in SQLite",
+        stores.loose_sqlite,
+        ("one_process_wins_each_version", "one_thread_wins_each_version"),
+    ),
+    Bad(
+        "A4",
+        "what is applied is kept in the process",
+        stores.not_durable,
+        (
+            "a_store_that_is_opened_again_finds_what_was_applied",
+            "a_store_that_is_closed_and_opened_again_finds_what_was_applied",
+            "two_stores_on_the_same_data_see_each_others_plans",
+        ),
+    ),
+    Bad(
+        "A5",
+        "the execution id is that of the creation",
+        bent(plan=bends.kept_instance),
+        ("a_plan_that_is_applied_again_conflicts_with_itself",),
+    ),
+    Bad(
+        "A5",
+        "the execution id is the store's own",
+        stores.striking(stores.Forgetful),
+        ("after_an_unknown_commit_a_retrieve_tells_what_happened",),
+    ),
+    Bad(
+        "A6",
+        "an append that comes again replaces, and is not consumed any more",
+        of(bends.Upserts),
+        ("an_event_that_was_consumed_is_not_offered_again", "an_add_leaves_the_row_that_is_there"),
+    ),
+    Bad(
+        "A6",
+        "an event that is put goes to the end",
+        of(bends.PutsLast),
+        ("an_event_keeps_its_place_when_it_is_put_again",),
+    ),
+    Bad("A6", "a delete is lost", bent(plan=bends.lost_purges), ("a_delete_takes_all_rows_of_every_run",)),
+    Bad(
+        "A6",
+        "a delete leaves the runs before",
+        of(bends.DeletesTheCurrentRun),
+        ("a_delete_takes_all_rows_of_every_run",),
+    ),
+    Bad(
+        "A6", "a delete leaves consumed events", of(bends.LeavesConsumedEvents), ("a_delete_takes_consumed_events_too",)
+    ),
+    Bad(
+        "A6",
+        "identities are compared by a collation",
+        of(bends.FoldsCase),
+        ("identities_are_told_apart_to_the_letter",),
+    ),
+    Bad(
+        "A6",
+        "events are in the order of their instants",
+        bent(snapshot=bends.by_instant),
+        ("events_arrive_in_the_order_of_their_applies",),
+    ),
+    Bad(
+        "A7",
+        "instants are cut to milliseconds",
+        bent(snapshot=bends.milliseconds),
+        ("instants_come_back_to_the_microsecond",),
+    ),
+    Bad("A7", "payloads are trimmed", bent(snapshot=bends.stripped), ("payloads_come_back_byte_for_byte",)),
+    Bad(
+        "A7",
+        "an empty text is nothing",
+        bent(snapshot=bends.nothing_for_empty),
+        ("a_field_that_is_nothing_is_not_an_empty_text", "payloads_come_back_byte_for_byte"),
+    ),
+    Bad("A7", "tracebacks are not stored", bent(snapshot=bends.without_traceback), ("every_field_comes_back",)),
+    Bad("A8", "an empty plan writes", bent(plan=bends.bumped), ("an_empty_plan_writes_nothing",)),
+    Bad("A8", "an empty plan is not looked at", of(bends.AnswersEmptyPlans), ("an_empty_plan_may_conflict",)),
+    Bad(
+        "A9",
+        "a retrieve is two transactions",
+        of(stores.ReadsTwice),
+        ("a_retrieve_under_a_concurrent_writer_is_one_cut", "a_retrieve_while_instances_come_and_go_is_one_cut"),
+    ),
+    Bad("A9", "a retrieve asks a replica that lags", of(stores.Lags), ("what_was_applied_is_read",)),
+    Bad(
+        "A9",
+        "what is long is cut off",
+        of(bends.TruncatesHistories),
+        ("a_history_of_10_000_steps_comes_back_whole", "a_mailbox_of_1_000_events_comes_back_whole_and_in_order"),
+    ),
+    Bad(
+        "A9",
+        "steps of all runs are given",
+        of(bends.GivesAllRuns),
+        ("a_retrieve_gives_the_current_run_pending_events_and_all_hooks",),
+    ),
+    Bad(
+        "A9",
+        "consumed events are given",
+        of(bends.GivesConsumedEvents),
+        ("a_retrieve_gives_the_current_run_pending_events_and_all_hooks",),
+    ),
+    Bad(
+        "A9",
+        "the clock is another",
+        bent(snapshot=bends.unlike_the_clock),
+        ("a_retrieve_of_what_does_not_exist_is_empty",),
+    ),
+    Bad(
+        "A10",
+        "an append raises the version",
+        of(bends.LocksAppends),
+        ("an_append_neither_conflicts_with_a_tick_nor_makes_it_conflict", "appends_and_ticks_of_threads_all_succeed"),
+    ),
+    Bad("A10", "the mailbox is read and put back", of(stores.LosesMail), ("appends_and_ticks_of_threads_all_succeed",)),
+    Bad(
+        "A10",
+        "whether there is an instance is looked up before",
+        of(stores.ChecksFirstIfVersioned),
+        ("an_event_that_races_a_purge_belongs_to_the_instance_or_is_undelivered",),
+    ),
+    Bad(
+        "A11",
+        "writes are not part of the transaction",
+        of(stores.WritesElsewhere),
+        ("a_write_commits_with_its_plan_and_not_with_a_conflict", "a_failing_write_is_named_and_leaves_no_trace"),
+    ),
+    Bad(
+        "A11",
+        "writes that fail are left out",
+        of(stores.LeavesOutWhatFails),
+        ("a_failing_write_is_named_and_leaves_no_trace", "a_write_without_a_writer_is_named_and_leaves_no_trace"),
+    ),
+    Bad("A11", "writes have no order", bent(plan=bends.writes_reversed), ("writes_keep_their_order_among_themselves",)),
+    Bad(
+        "A12",
+        "a failure is taken for a conflict",
+        stores.striking(stores.TakesFailuresForConflicts),
+        ("a_transient_failure_is_no_conflict",),
+    ),
+    Bad(
+        "A12",
+        "an error of the driver gets out",
+        stores.striking(stores.RaisesWhatTheDriverRaises),
+        ("a_transient_failure_is_no_conflict", "a_store_is_as_good_as_before_after_a_failure"),
+    ),
+    Bad(
+        "A12",
+        "an unknown commit is tried again blindly",
+        stores.striking(stores.RetriesBlindly),
+        ("a_transient_failure_is_no_conflict",),
+    ),
+    Bad(
+        "A12",
+        "after a failure nothing works any more",
+        stores.striking(stores.BreaksForEver),
+        ("a_store_is_as_good_as_before_after_a_failure",),
+    ),
+    Bad(
+        "A12",
+        "a failure in a read gives half of it",
+        stores.striking(stores.GivesHalfASnapshot),
+        ("a_failure_while_reading_is_told_and_gives_no_half_snapshot",),
+    ),
+    Bad(
+        "A13",
+        "the hooks of all instances are told",
+        bent(answer=bends.all_hooks),
+        ("the_answer_names_the_hooks_that_are_now_pending", "the_answer_is_about_the_ref_of_the_plan"),
+    ),
+    Bad(
+        "A13",
+        "nothing is undelivered",
+        bent(answer=bends.nothing_undelivered),
+        ("the_answer_names_appends_whose_instance_does_not_exist",),
+    ),
+    Bad(
+        "A13",
+        "a repeated append is undelivered",
+        of(bends.CountsRepeatsAsUndelivered),
+        ("a_repeated_append_is_no_undelivered_one",),
+    ),
+    Bad(
+        "B1",
+        "a bound store has transactions of its own",
+        unbound,
+        (
+            "what_a_bound_store_applies_is_rolled_back_with_the_caller",
+            "a_bound_store_reads_what_it_wrote_and_others_do_not",
+        ),
+    ),
+    Bad("B1", "a conflict spoils the transaction", spoilt, ("a_conflict_leaves_the_transaction_usable",)),
+    Bad(
+        "B2",
+        "after a conflict the rest is left",
+        of(stores.StopsAtAConflict),
+        (
+            "each_plan_has_its_answer_in_their_order",
+            "a_plan_sees_those_before_it",
+            "a_conflict_leaves_no_trace_and_keeps_the_others",
+        ),
+    ),
+    Bad(
+        "B2",
+        "many plans are one transaction",
+        of(stores.MakesOnePlanOfMany),
+        ("a_plan_sees_those_before_it", "a_conflict_leaves_no_trace_and_keeps_the_others"),
+    ),
+    Bad(
+        "B3",
+        "other instances are not told of",
+        of(stores.TellsOfThePlansRefOnly),
+        ("a_listener_is_told_of_every_instance_that_a_plan_touches",),
+    ),
+    Bad("B3", "a listener that stopped is told", of(stores.TellsForEver), ("a_listener_that_has_stopped_is_not_told",)),
+    Bad(
+        "B3",
+        "listeners are told before the commit",
+        of(stores.TellsTooEarly),
+        ("a_listener_that_is_told_finds_the_plan_applied",),
+    ),
+    Bad("C1", "any of the labels will do", of(stores.AnyLabel), ("a_list_holds_what_passes_every_filter",)),
+    Bad(
+        "C1",
+        "ranges include their end",
+        of(stores.IncludesTheEnd),
+        ("a_list_holds_what_passes_every_filter", "instants_are_compared_to_the_microsecond"),
+    ),
+    Bad(
+        "C2",
+        "pages go by number",
+        of(stores.CountsPlaces),
+        ("no_row_is_skipped_or_doubled_when_others_come_and_go_at_the_same_instant",),
+    ),
+    Bad(
+        "C2",
+        "the rest of an instant is skipped",
+        of(stores.SkipsTheRestOfAnInstant),
+        (
+            "no_row_is_skipped_or_doubled_when_others_come_and_go_at_the_same_instant",
+            "pages_are_of_the_size_that_was_asked_for",
+        ),
+    ),
+    Bad("C3", "the page is counted", of(stores.CountsThePage), ("limit_and_cursor_do_not_count",)),
+    Bad("C3", "a status that nobody has is left out", of(stores.CountsWhatThereIs), ("counts_have_every_status",)),
+    Bad("C4", "a history is of the current run", of(stores.TellsOfTheCurrentRunOnly), ("a_history_is_of_one_run",)),
+    Bad(
+        "C4",
+        "runs that never were have a history",
+        of(stores.TellsOfRunsThatNeverWere),
+        ("a_run_that_never_was_is_refused",),
+    ),
+    Bad(
+        "C4",
+        "a history is in the order of keys",
+        of(stores.TellsInTheOrderOfKeys),
+        ("a_history_is_in_the_order_of_settlement_and_then_what_waits",),
+    ),
+    Bad("C5", "nobody is suspect", of(stores.SuspectsNobody), ("what_breaks_o5_is_among_the_suspects",)),
+    Bad(
+        "C5", "suspects are in any order", of(stores.SuspectsInAnyOrder), ("suspects_come_in_the_order_of_their_refs",)
+    ),
+    Bad(
+        "E1",
+        "an added hook replaces another",
+        of(bends.AddsHooksOver),
+        ("after_any_plan_all_rows_and_answers_are_those_of_evolve",),
+    ),
+    Bad(
+        "E1",
+        "an append that comes again replaces",
+        of(bends.Upserts),
+        ("after_any_plan_all_rows_and_answers_are_those_of_evolve",),
+    ),
+    Bad("F1", "hooks fire a second early", of(bends.LooksAhead), ("a_hook_is_due_at_its_instant_and_not_before",)),
+    Bad(
+        "F1",
+        "a hook is due after its instant",
+        bent(fired=bends.strictly_before),
+        ("a_hook_is_due_at_its_instant_and_not_before",),
+    ),
+    Bad(
+        "F2",
+        "of several at an instant one is given",
+        bent(fired=bends.one_per_instant),
+        ("due_hooks_come_in_the_order_of_instant_and_id",),
+    ),
+    Bad("F2", "due hooks come by id", bent(fired=bends.by_id), ("due_hooks_come_in_the_order_of_instant_and_id",)),
+    Bad(
+        "F2", "every hook of an instance is given", of(bends.GivesEveryHook), ("an_instance_gives_its_first_hook_only",)
+    ),
+    Bad(
+        "F3",
+        "the hooks of one instance fill the limit",
+        of(bends.LimitsBeforeItGroups),
+        ("the_limit_counts_instances",),
+    ),
+    Bad(
+        "F3",
+        "instances that are left out fill the limit",
+        of(bends.LimitsBeforeItExcludes),
+        ("a_query_may_name_workflows_and_leave_out_instances",),
+    ),
+    Bad(
+        "F3",
+        "no workflows are all workflows",
+        bent(query=bends.ignores_names),
+        ("a_query_may_name_workflows_and_leave_out_instances",),
+    ),
+    Bad(
+        "F4",
+        "what is due is not next",
+        bent(earliest=bends.future_only),
+        ("next_due_at_is_the_earliest_that_the_query_admits",),
+    ),
+    Bad(
+        "F4",
+        "the next is that of all",
+        bent(earliest=bends.of_all),
+        ("next_due_at_is_the_earliest_that_the_query_admits",),
+    ),
+    Bad(
+        "F5",
+        "notices are known by their reason",
+        of(bends.KnowsNoticesByReason),
+        ("a_notice_is_known_by_its_id_and_not_by_its_reason",),
+    ),
+    Bad(
+        "F5",
+        "notices are given to all",
+        of(bends.GivesNoticesToAll),
+        ("a_feed_leaves_notices_out_unless_they_are_wanted",),
+    ),
+    Bad(
+        "F5",
+        "a notice stands before other hooks",
+        of(bends.NoticesStandBefore),
+        ("a_notice_that_is_not_wanted_stands_before_no_other_hook",),
+    ),
+    Bad(
+        "F6", "deleted hooks stay in the queue", of(bends.RemembersHooks), ("the_feed_follows_what_is_put_and_deleted",)
+    ),
+    Bad("F6", "a hook is not deleted", bent(plan=bends.lost_deletes), ("the_feed_follows_what_is_put_and_deleted",)),
+]

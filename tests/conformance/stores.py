@@ -1,0 +1,441 @@
+"""Stores that go wrong in ways that are no mere bend: in pieces, between threads, on faults."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tests.conformance.bent import BentStore, away, check_writes, dawdle, unchecked, unreadable
+from wfadapters.sqlite import SqliteStore
+from wfcore.errors import RunNotFoundError
+from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
+from wfcore.model import Instance, InstanceStatus, Snapshot
+from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, Exists, Plan, Write
+from wfcore.ports import History, InstanceQuery, Page
+from wfcore.ports.catalog import place
+from wfcore.testing.conformance import Adapter, Note
+
+
+def never() -> bool:
+    return False
+
+
+class Piecemeal(BentStore):
+    """Commits each mutation on its own; the database is asked before each of them."""
+
+    strikes: Callable[[], bool] = staticmethod(never)
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        if self.strikes():
+            raise away(plan.ref)
+        if found := self.failing(plan):
+            return found
+        for mutation in plan.mutations:
+            if self.strikes():
+                raise away(plan.ref)
+            if unreadable(mutation):
+                raise TypeError("no database takes it")
+            self.perform([mutation])
+        if self.strikes():
+            raise away(plan.ref)
+        return applied(self._world, plan)
+
+    def failing(self, plan: Plan) -> Conflict | None:
+        """The conflict, if a precondition does not hold."""
+        for each in plan.preconditions:
+            instance = self.rows(each.ref).instance
+            if not holds(each, instance):
+                return conflict(each.ref, instance)
+        return None
+
+
+class Forgetful(Piecemeal):
+    """Commits the version before the rest, and forgets who wrote it."""
+
+    def perform(self, mutations: Any) -> None:
+        changed = [
+            attrs.evolve(each, instance=attrs.evolve(each.instance, execution_id="the store"))
+            if type(each).__name__ == "PutInstance"
+            else each
+            for each in mutations
+        ]
+        super().perform(changed)
+
+
+class Striking(BentStore):
+    """Asks the database before and after the commit; what it makes of a failure is for others to say."""
+
+    strikes: Callable[[], bool] = staticmethod(never)
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        for _ in range(4):
+            if self.strikes():
+                return self.failed(plan)
+        return super().apply(plan)
+
+    def retrieve(self, ref: str) -> Snapshot:
+        if self.strikes() or self.strikes():
+            raise away(ref)
+        return super().retrieve(ref)
+
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        raise away(plan.ref)
+
+
+class TakesFailuresForConflicts(Striking):
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        return conflict(plan.ref, self.rows(plan.ref).instance)
+
+
+class RaisesWhatTheDriverRaises(Striking):
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        raise OSError(f"connection reset by peer during {plan.ref}")
+
+
+class RetriesBlindly(Striking):
+    """The commit was done, and its acknowledgement lost; the second try conflicts with the first."""
+
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        BentStore.apply(self, plan)
+        return BentStore.apply(self, plan)
+
+
+class BreaksForEver(Striking):
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        self.strikes = lambda: True
+        return super().failed(plan)
+
+
+class GivesHalfASnapshot(Striking):
+    def retrieve(self, ref: str) -> Snapshot:
+        found = BentStore.retrieve(self, ref)
+        return attrs.evolve(found, events=()) if self.strikes() or self.strikes() else found
+
+
+def striking(store: type[Striking] | type[Piecemeal]) -> Callable[[Path], Adapter]:
+    """An adapter whose stores share their rows, so that one of them can fail and another look."""
+
+    def make(_folder: Path) -> Adapter:
+        worlds: dict[str, Any] = {}
+
+        def opened(clock: Callable[[], datetime], strikes: Callable[[], bool] = never) -> BentStore:
+            made = store(clock)
+            made.strikes = strikes
+            for name in ("_world", "_agendas", "_lock"):
+                setattr(made, name, worlds.setdefault(name, getattr(made, name)))
+            return made
+
+        return Adapter(open=opened, faulty=opened, durable=False)
+
+    return make
+
+
+# ---- between threads and processes
+
+
+class ChecksFirst(Piecemeal):
+    """Reads, decides, and writes later: others may have written between."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        check_writes(plan)
+        if found := self.failing(plan):
+            return found
+        dawdle()
+        self.perform(plan.mutations)
+        return applied(self._world, plan)
+
+
+class ChecksFirstIfVersioned(ChecksFirst):
+    """Takes care of versions; but whether an instance is there, it looks up in a transaction of its own."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        if any(isinstance(each, AtVersion) for each in plan.preconditions):
+            return BentStore.apply(self, plan)
+        if found := self.failing(plan):
+            return found
+        missing = [each for each in plan.mutations if _is_append(each) and not self.rows(_ref(each)).instance]
+        dawdle()
+        for mutation in plan.mutations:
+            if isinstance(mutation, AddEvent) and mutation not in missing:
+                rows = self.rows(mutation.ref)
+                events = {mutation.event.id: mutation.event, **rows.events}
+                self.replace(mutation.ref, attrs.evolve(rows, events=events))
+            elif mutation not in missing:
+                self.perform([mutation])
+        return applied(self._world, plan)
+
+
+class LosesMail(BentStore):
+    """Keeps the mailbox in one value, which it reads, and puts back with one event more."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        if not any(isinstance(each, AddEvent) for each in plan.mutations):
+            return super().apply(plan)
+        before = self.rows(plan.ref)
+        dawdle()
+        after = evolve({plan.ref: before}, plan)
+        if isinstance(after, Conflict):
+            return after
+        self.replace(plan.ref, attrs.evolve(self.rows(plan.ref), events=after[plan.ref].events))
+        return super().apply(unchecked(plan, preconditions=()))
+
+
+class SwallowsClashes(BentStore):
+    """A create that comes second finds the identity taken, and says nothing of it."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        answer = super().apply(plan)
+        if isinstance(answer, Conflict) and not any(
+            isinstance(each, AtVersion | Exists) for each in plan.preconditions
+        ):
+            return applied(self._world, plan)
+        return answer
+
+
+class ReadsTwice(BentStore):
+    """Reads the instance in one transaction, and its rows in the next."""
+
+    def retrieve(self, ref: str) -> Snapshot:
+        instance = super().retrieve(ref).instance
+        dawdle()
+        return attrs.evolve(super().retrieve(ref), instance=instance)
+
+
+class Lags(BentStore):
+    """Reads from a replica, which is one plan behind."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__(clock)
+        self.replica: dict[str, Any] = {}
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        self.replica = dict(self._world)
+        return super().apply(plan)
+
+    def retrieve(self, ref: str) -> Snapshot:
+        rows: Rows = self.replica.get(ref, NOTHING)
+        return rows.snapshot(self._clock())
+
+
+class LooseSqlite(SqliteStore):
+    """Compares versions in one transaction, and writes in the next under whatever it finds."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        given = []
+        for each in plan.preconditions:
+            found = self.retrieve(each.ref).instance
+            if not holds(each, found):
+                return conflict(each.ref, found)
+            given.append(each if found is None else Exists(each.ref))
+        dawdle()
+        return super().apply(unchecked(plan, preconditions=tuple(given)))
+
+
+def open_loose(path: Path, clock: Callable[[], datetime]) -> LooseSqlite:
+    return LooseSqlite(path, clock=clock, synchronous="OFF")
+
+
+def loose_sqlite(folder: Path) -> Adapter:
+    return Adapter(open=partial(open_loose, folder / "loose.db"))
+
+
+# ---- writes, capabilities
+
+
+class WritesElsewhere(BentStore):
+    """A write goes to a connection of its own, which commits whatever comes of the plan."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        notes = [each.value for each in plan.mutations if isinstance(each, Write) and isinstance(each.value, Note)]
+        self._writes += [note for note in notes if note.text]
+        check_writes(plan)
+        rows = tuple(each for each in plan.mutations if not isinstance(each, Write))
+        return super().apply(unchecked(plan, mutations=rows))
+
+
+class LeavesOutWhatFails(BentStore):
+    """Goes on without the writes that fail."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        good = [each for each in plan.mutations if not isinstance(each, Write) or bool(getattr(each.value, "text", ""))]
+        return super().apply(unchecked(plan, mutations=tuple(good)))
+
+
+def not_durable(_folder: Path) -> Adapter:
+    return Adapter(open=BentStore, durable=True)
+
+
+@contextmanager
+def unbound(store: BentStore) -> Iterator[BentStore]:
+    """No transaction at all."""
+    yield store
+
+
+@contextmanager
+def spoilt(store: BentStore) -> Iterator[BentStore]:
+    """A transaction that a conflict ends, as some databases do by themselves."""
+    bound = CountsConflicts(store._clock)
+    bound._world = dict(store._world)
+    yield bound
+    for ref, rows in bound._world.items() if not bound.conflicts else ():
+        store.replace(ref, rows)
+
+
+class CountsConflicts(BentStore):
+    conflicts = 0
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        answer = super().apply(plan)
+        self.conflicts += isinstance(answer, Conflict)
+        return answer
+
+
+class Many(BentStore):
+    """Does it as it has to be done."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        return [self.apply(plan) for plan in plans]
+
+
+class StopsAtAConflict(Many):
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        answers = map(self.apply, plans)
+        return list(itertools.takewhile(lambda answer: isinstance(answer, Applied), answers))
+
+
+class MakesOnePlanOfMany(Many):
+    """All or nothing: one transaction for all of them."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        before = dict(self._world)
+        answers = super().apply_many(plans)
+        if any(isinstance(each, Conflict) for each in answers):
+            for ref in [*self._world]:
+                self.replace(ref, before.get(ref, NOTHING))
+        return answers
+
+
+class TellsOfThePlansRefOnly(BentStore):
+    plans_ref = ""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        self.plans_ref = plan.ref
+        return super().apply(plan)
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        return super().listen(lambda ref: callback(ref) if ref == self.plans_ref else None)
+
+
+class TellsForEver(BentStore):
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        super().listen(callback)
+        return lambda: None
+
+
+class TellsTooEarly(BentStore):
+    callbacks: tuple[Callable[[str], None], ...] = ()
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        for callback, ref in itertools.product(self.callbacks, {_ref(each) for each in plan.mutations}):
+            callback(ref)
+        return super().apply(plan)
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        self.callbacks = (*self.callbacks, callback)
+        return lambda: None
+
+
+# ---- the catalog
+
+
+class AnyLabel(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        rest = attrs.evolve(query, tags={}, cursor=None)
+        found = [each for each in self.all_instances() if rest.admits(each)]
+        found = [each for each in found if not query.tags or query.tags.items() & each.tags.items()]
+        return query.page(sorted(found, key=place, reverse=True)[: query.limit + 1])
+
+
+class IncludesTheEnd(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        end = query.created_before and query.created_before + query.created_before.resolution
+        return super().list_instances(attrs.evolve(query, created_before=end, cursor=None))
+
+
+class CountsPlaces(BentStore):
+    """Goes on at the place where it was, by number: OFFSET."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__(clock)
+        self.places: dict[str | None, int] = {None: 0}
+
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        found = sorted(filter(query.admits, self.all_instances()), key=place, reverse=True)
+        begin = self.places[query.cursor]
+        page = query.page(found[begin : begin + query.limit + 1])
+        self.places[page.next_cursor] = begin + query.limit
+        return page
+
+
+class SkipsTheRestOfAnInstant(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        position = query.position()
+        found = sorted(filter(query.admits, self.all_instances()), key=place, reverse=True)
+        rest = [each for each in found if position is None or each.created_at < position[0]]
+        return query.page(rest[: query.limit + 1])
+
+
+class CountsThePage(BentStore):
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        counts = super().count_by_status(query)
+        shown = Counter(each.status for each in self.list_instances(query).items)
+        return {status: shown[status] for status in counts}
+
+
+class CountsWhatThereIs(BentStore):
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        return {status: count for status, count in super().count_by_status(query).items() if count}
+
+
+class TellsOfTheCurrentRunOnly(BentStore):
+    def history(self, ref: str, run_number: int | None = None) -> History:  # noqa: ARG002 - that is what is wrong
+        return super().history(ref)
+
+
+class TellsOfRunsThatNeverWere(BentStore):
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        try:
+            return super().history(ref, run_number)
+        except RunNotFoundError:
+            return attrs.evolve(super().history(ref), steps=(), events=())
+
+
+class TellsInTheOrderOfKeys(BentStore):
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        found = super().history(ref, run_number)
+        return attrs.evolve(found, steps=tuple(sorted(found.steps, key=lambda step: step.key)))
+
+
+class SuspectsNobody(BentStore):
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        return super().suspects(limit, after)[:0]
+
+
+class SuspectsInAnyOrder(BentStore):
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        return super().suspects(limit, after)[::-1]
+
+
+def _is_append(mutation: Any) -> bool:
+    return isinstance(mutation, AddEvent | AddHook)
+
+
+def _ref(mutation: Any) -> str:
+    ref: str = mutation.ref
+    return ref

@@ -1,0 +1,49 @@
+"""A suite for every known-bad store; of each only the tests of the clause that it breaks are run.
+
+No part of the test-suite: ``test_known_bad`` runs it in a process of its own, because everything here has to fail.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance import stores
+from tests.conformance.bad import BAD, Bad
+from tests.conformance.bent import of
+from wfcore.testing.conformance import Adapter, StoreSuite
+from wfcore.testing.conformance.contents import clause_of
+
+GOOD = "TestNothing"
+
+
+def suite(bad: Bad) -> type[StoreSuite]:
+    def adapter(self: object, tmp_path: Path) -> Adapter:
+        return bad.make(tmp_path)
+
+    body: dict[str, Any] = {"adapter": pytest.fixture(adapter), "clause": bad.clause, "shrink": False}
+    return type(bad.suite, (StoreSuite,), body)
+
+
+class TestNothing(StoreSuite):
+    """Nothing is wrong with this one: so what is found in the others is what was done to them."""
+
+    clause = None
+    examples = 5
+
+    @pytest.fixture
+    def adapter(self) -> Adapter:
+        return of(stores.Many)(Path())
+
+
+globals().update({bad.suite: suite(bad) for bad in BAD})
+
+
+class Selection:
+    """A pytest plugin that leaves out the other clauses."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if self.wanted(item)]
+
+    def wanted(self, item: Any) -> bool:
+        return item.cls.clause in (None, clause_of(item.originalname))

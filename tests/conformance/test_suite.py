@@ -1,0 +1,131 @@
+"""The suite as an adapter author has it: in a project of their own, on the command line, with a report."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wfcore.testing.conformance import CLAUSES, Adapter
+
+PROJECT = """
+from pathlib import Path
+
+import pytest
+from wfadapters.memory import MemoryStore
+from wfcore.testing.conformance import Adapter, AsyncStoreSuite, StoreSuite
+from wfcore.runner import to_async
+
+class Worse(MemoryStore):
+    def due(self, query):
+        return [*super().due(query)][::-1]
+
+def good(folder: Path) -> Adapter:
+    return Adapter(open=MemoryStore, durable=False, skips={"C5": "nobody audits it"})
+
+def worse(folder: Path) -> Adapter:
+    return Adapter(open=Worse, durable=False)
+
+def for_asyncio(folder: Path) -> Adapter:
+    return Adapter(open=lambda clock: to_async(MemoryStore(clock)), durable=False)
+
+class TestWorse(StoreSuite):
+    @pytest.fixture
+    def adapter(self, tmp_path: Path) -> Adapter:
+        return worse(tmp_path)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "test_mine.py").write_text(PROJECT, encoding="utf-8")
+    return tmp_path
+
+
+def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *words], cwd=project, check=False, capture_output=True, text=True)
+
+
+def report(project: Path, suite: str) -> Any:
+    return json.loads((project / "report.json").read_text(encoding="utf-8"))["suites"][suite]
+
+
+def test_plain_pytest_runs_it_and_shows_both_sides_of_a_failed_assertion(project: Path) -> None:
+    done = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-k", "test_f1 or test_f2")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "test_f2_due_hooks_come_in_the_order_of_instant_and_id" in done.stdout
+    assert "At index 0 diff: 'checkout#order-2#timer' != 'refund#order-1#timer'" in done.stdout
+    assert "2 failed, 1 passed" in done.stdout
+
+
+def test_the_plugin_writes_a_report_of_each_suite_clause_by_clause(project: Path) -> None:
+    plugin = "-p", "wfcore.testing.conformance.report", "--conformance-report", "report.json"
+    run(project, "pytest", "-q", "-p", "no:cacheprovider", *plugin, "-k", "test_f1 or test_f2 or test_a4")
+    found = report(project, "TestWorse")
+    assert (found["conforms"], list(found["clauses"])) == (False, list(CLAUSES))
+    assert found["clauses"]["F1"] == {
+        "title": CLAUSES["F1"],
+        "result": "passed",
+        "passed": 1,
+        "failed": [],
+        "skipped": {},
+    }
+    assert sorted(found["clauses"]["F2"]["failed"]) == [
+        "test_f2_an_instance_gives_its_first_hook_only",
+        "test_f2_due_hooks_come_in_the_order_of_instant_and_id",
+    ]
+    assert found["clauses"]["A4"]["result"] == "skipped"
+    assert {*found["clauses"]["A4"]["skipped"].values()} == {"the adapter is not durable"}
+    assert found["clauses"]["E1"]["result"] == "not run"
+
+
+def test_the_command_line_tells_of_each_clause(project: Path) -> None:
+    words = "test_mine:good", "--report", "report.json", "-k", "test_c5 or test_f2"
+    done = run(project, "wfcore.testing.conformance", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert ["F2", "passed", "2 passed"] in lines
+    assert ["C5", "skipped", "11 skipped (left out: nobody audits it)"] in lines
+    assert report(project, "TestStore")["conforms"]
+
+
+def test_the_command_line_shows_both_sides_of_a_failed_assertion(project: Path) -> None:
+    done = run(project, "wfcore.testing.conformance", "test_mine:worse", "-k", "test_f2")
+    assert "At index 0 diff: 'checkout#order-2#timer' != 'refund#order-1#timer'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("test_mine:worse", "-k", "test_f2"), 1, "F2   failed   2 failed"),
+        (("test_mine:for_asyncio", "--asyncio", "-k", "test_f2"), 0, "F2   passed   2 passed"),
+        (("test_mine:nobody",), 2, "module 'test_mine' has no attribute 'nobody'"),
+        (("test_mine",), 2, "test_mine: must be module:function"),
+    ],
+)
+def test_the_command_line_says_by_its_exit_code_whether_a_store_conforms(
+    project: Path, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = run(project, "wfcore.testing.conformance", *words)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("skips", "told"),
+    [
+        ({"A3": " "}, "skips['A3']: say why"),
+        ({"Z1": "why not"}, "skips['Z1']: is no clause"),
+    ],
+)
+def test_what_is_skipped_is_named_with_a_reason(skips: dict[str, str], told: str) -> None:
+    with pytest.raises(ValueError, match=r"^skips") as caught:
+        Adapter(open=print, skips=skips)
+    assert told in str(caught.value)
+
+
+def test_neither_pytest_nor_hypothesis_is_needed_to_import_what_else_there_is_for_testing() -> None:
+    code = "import sys; sys.modules.update(pytest=None, hypothesis=None); import wfcore.testing"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
