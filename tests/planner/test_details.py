@@ -157,11 +157,12 @@ def test_k2_a_body_of_a_closed_branch_that_uses_its_step_is_dropped_and_harms_no
 
     async def code(step: AsyncStep) -> None:
         await step.race("r", doing("quick"), lose)
+        await step.do("a", body)
 
     flights = Flights(made(code)).lands("race:r[0]>do:quick", 1)
     with pytest.raises(Unwind):
         slow[0].now()
-    flights.drops("race:r[1]>do:slow")
+    flights.drops("race:r[1]>do:slow").lands("do:a", 1)
     assert "Completed" == type(flights.outcome).__name__
 
 

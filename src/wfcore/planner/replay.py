@@ -22,7 +22,7 @@ from wfcore.model import StepRecord
 from wfcore.planner.agenda import Agenda
 from wfcore.planner.branches import Branches
 from wfcore.planner.calls import Raised, Returned
-from wfcore.planner.ends import Abort, End, Fault, Loop, Parked, Stopped
+from wfcore.planner.ends import Abort, End, Fault, Loop, Parked
 from wfcore.planner.groups import Fan
 from wfcore.planner.history import History
 from wfcore.planner.interpret import Interpreter
@@ -213,7 +213,6 @@ class Replay:
 
     def close(self) -> None:
         """Let go of code that has not ended; its ``finally`` blocks can schedule nothing (rule D7)."""
-        self.end = self.end or Stopped()
         close_all(self.root)
         self._over = True
 
