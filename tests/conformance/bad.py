@@ -450,4 +450,28 @@ BAD = [
         "F6", "deleted hooks stay in the queue", of(bends.RemembersHooks), ("the_feed_follows_what_is_put_and_deleted",)
     ),
     Bad("F6", "a hook is not deleted", bent(plan=bends.lost_deletes), ("the_feed_follows_what_is_put_and_deleted",)),
+    Bad(
+        "F7",
+        "every shard is given everything",
+        bent(query=bends.ignores_shards),
+        ("a_shard_takes_the_hooks_of_its_own_instances", "every_hook_is_some_shards_and_no_two_have_one"),
+    ),
+    Bad(
+        "F7",
+        "nothing is stolen",
+        bent(fired=bends.never_stolen),
+        ("a_hook_of_another_shard_is_taken_once_it_is_overdue",),
+    ),
+    Bad(
+        "F7",
+        "hooks of others fill the limit",
+        of(bends.LooksForOthersFirst),
+        ("hooks_of_others_that_are_due_stand_before_no_own_one",),
+    ),
+    Bad(
+        "F7",
+        "it does not wake to steal",
+        of(bends.SleepsOverOthers),
+        ("next_due_at_is_the_earlier_of_its_own_and_of_others_when_they_are_overdue",),
+    ),
 ]

@@ -292,6 +292,38 @@ def ignores_names(query: DueQuery) -> DueQuery:
     return attrs.evolve(query, workflow_names=query.workflow_names or None)
 
 
+def ignores_shards(query: DueQuery) -> DueQuery:
+    return attrs.evolve(query, shard=None)
+
+
+def never_stolen(fired: Sequence[FiredHook], query: DueQuery) -> Sequence[FiredHook]:
+    return [each for each in fired if query.shard is None or query.shard.owns(each.hook.instance_ref)]
+
+
+class LooksForOthersFirst(BentStore):
+    """Takes the first that are due, of any shard, and then its own of them: others' hooks fill the limit."""
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        found = super().due(attrs.evolve(query, shard=None))
+        shard = query.shard
+        return [
+            each
+            for each in found
+            if shard is None or shard.takes_at(each.hook.instance_ref, each.hook.due_at) <= each.timestamp
+        ]
+
+
+class SleepsOverOthers(BentStore):
+    """Does not wake to steal."""
+
+    def next_due_at(self, query: DueQuery) -> datetime | None:
+        shard = query.shard
+        if shard is None:
+            return super().next_due_at(query)
+        others = frozenset(hook.instance_ref for hook in self.hooks() if not shard.owns(hook.instance_ref))
+        return super().next_due_at(attrs.evolve(query, exclude=query.exclude | others))
+
+
 def future_only(at: datetime | None, _query: DueQuery, store: BentStore) -> datetime | None:
     return min((hook.due_at for hook in store.hooks() if hook.due_at > store._clock()), default=None)
 
