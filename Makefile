@@ -51,7 +51,7 @@ bench: $(DEMO)/.stamp  ## ratios against the floors; ARGS=--quick, ARGS='--profi
 crash: $(TEST)/.stamp  ## 1,000 times kill -9
 	$(TEST)/bin/python -m tests.crash --cycles 1000 $(ARGS)
 
-chaos: $(TEST)/.stamp  ## 1,000 times kill -9 among four dispatcher processes on one database; ARGS="--store sqlite"
+chaos: $(TEST)/.stamp  ## 1,000 times kill -9 among four dispatcher processes on one database; ARGS="--store postgres"
 	$(TEST)/bin/python -m tests.crash --processes 4 --cycles 1000 $(ARGS)
 
 storms: $(TEST)/.stamp  ## 100 seeds of every storm: 24 instances, two dispatchers; ARGS="--seeds 1000"

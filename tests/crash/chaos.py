@@ -29,7 +29,7 @@ KILLS = 100
 PATIENCE = timedelta(seconds=60)
 # Processes of their own, each forked from one that has imported all this, and has opened nothing.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.crash.fleet"])
+_CONTEXT.set_forkserver_preload(["tests.crash.fleet", "tests.crash.on_postgres"])
 
 
 @attrs.define

@@ -62,7 +62,16 @@ class SqliteDatabase:
             return connection.execute("SELECT number, step FROM records ORDER BY number, step").fetchall()
 
 
-DATABASES: dict[str, Callable[[Path], Database]] = {"sqlite": lambda folder: SqliteDatabase(folder / "workflows.db")}
+def _postgres(folder: Path) -> Database:
+    from tests.crash.on_postgres import PostgresDatabase  # who does not want it needs no driver
+
+    return PostgresDatabase()
+
+
+DATABASES: dict[str, Callable[[Path], Database]] = {
+    "sqlite": lambda folder: SqliteDatabase(folder / "workflows.db"),
+    "postgres": _postgres,
+}
 """By the name that ``--store`` takes: a new, empty one, for the files of a folder."""
 
 

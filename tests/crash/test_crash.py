@@ -29,10 +29,11 @@ def test_a_workflow_survives_kill_9_and_commits_each_step_once(tmp_path: Path) -
 
 
 @pytest.mark.crash
-def test_r4_four_dispatcher_processes_survive_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_r4_four_dispatcher_processes_survive_kill_9(tmp_path: Path, store: str) -> None:
     """Each with a shard; with a shard that nobody serves; and all of them taking everything."""
     summary = Summary()
-    kill_fleets(CYCLES, SEED, tmp_path, summary, store="sqlite", processes=4)
+    kill_fleets(CYCLES, SEED, tmp_path, summary, store=store, processes=4)
     assert summary.violations == []
     assert summary.bodies > 0
 
