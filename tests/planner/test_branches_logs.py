@@ -252,3 +252,52 @@ def test_d8_a_line_of_a_branch_that_ended_in_a_losing_group_is_emitted_once() ->
     lab = made(code)
     Flights(lab).lands("race:r[1]>do:quick", 1).drops("race:r[0]>gather:g[1]>do:slow")
     assert ["said"] == lines(lab)
+
+
+def test_d8_lines_before_a_group_go_with_the_list_of_a_map_if_that_is_recorded_first() -> None:
+    """A map without steps: its list is all that is ever recorded in the group."""
+
+    async def branch(step: AsyncStep) -> None:
+        await step.do("v", body)
+        step.log("before the group")
+
+        async def inner(step: AsyncStep) -> None:
+            step.log("before the map")
+            await step.map("m", [1, 2], lambda _step, _item: _immediately(_step))
+
+        await step.gather("inner", inner)
+
+    async def code(step: AsyncStep) -> None:
+        await step.gather("g", branch, saying("a"))
+
+    lab = made(code)
+    flights = Flights(lab).lands("gather:g[0]>do:v", 1)
+    first = lines(lab)
+    flights.lands("gather:g[1]>do:v", 1)
+    assert (["before the group", "before the map"], ["before the group", "before the map", "a"]) == (first, lines(lab))
+
+
+def test_d8_a_line_before_a_map_is_emitted_once_if_another_tick_runs_its_bodies() -> None:
+    async def code(step: AsyncStep) -> None:
+        step.log("before")
+        await step.map("m", [1], lambda step, _item: step.do("v", body))
+
+    lab = made(code)
+    Flights(lab).crashes()
+    assert [] == lines(lab)
+    Flights(lab).lands("map:m[0]>do:v", 1)
+    assert ["before"] == lines(lab)
+
+
+def test_d8_a_map_in_a_branch_that_is_closed_at_once_takes_its_lines_along() -> None:
+    async def maps(step: AsyncStep) -> None:
+        step.log("before")
+        await step.gather("g", lambda step: step.map("m", [1], lambda step, _item: step.do("v", body)))
+
+    async def code(step: AsyncStep) -> None:
+        await step.race("r", maps, _immediately)
+        step.log("after")
+
+    lab = made(code)
+    Flights(lab)
+    assert ["before", "after"] == lines(lab)

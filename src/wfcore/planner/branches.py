@@ -43,10 +43,11 @@ class Branches:
         if fan.items is not None:
             request.record = self._history.ask(request.key)
             if request.record is None:
-                self._intake.mark(request, fan.items)
+                request.logs = tuple(branch.logs)
+                self._intake.mark(request, fan.items, request.take_logs())
             else:
                 check_items(fan, request.record)
-        if branch.logs and not self._history.has_group(request.key):
+        elif branch.logs and not self._history.has_group(request.key):
             group.logs = branch.logs[:]
         branch.logs.clear()
         for index, begin in enumerate(fan.begin):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from wfcore.model import Event, Payload, StepRecord
-from wfcore.plan import Mutation
+from wfcore.plan import LogLine, Mutation
 from wfcore.planner.agenda import Agenda
 from wfcore.planner.carried import Carried
 from wfcore.planner.draft import Draft, cancelled
@@ -43,11 +43,14 @@ class Intake:
         self.results: list[tuple[Request, Done]] = []
         self.taking: dict[str, tuple[Event, Received[Any]]] = {}
         self._closed: list[tuple[Request, StepRecord]] = []
-        self._marks: list[tuple[Request, Payload | None]] = []
+        self._marks: list[tuple[Request, Payload | None, tuple[LogLine, ...]]] = []
 
-    def mark(self, request: Request, result: Payload | None) -> None:
-        """A request whose record is complete when it is first reached: of a patch, of a map (rules K3, D4)."""
-        self._marks.append((request, result))
+    def mark(self, request: Request, result: Payload | None, logs: tuple[LogLine, ...] = ()) -> None:
+        """A request whose record is complete when it is first reached: of a patch, of a map (rules K3, D4).
+
+        ``logs``: lines to emit with it. A patch takes none: its record stands in no branch, and tells of none.
+        """
+        self._marks.append((request, result, logs))
 
     def is_flying(self, request: Request) -> bool:
         """Whether the request's body is in flight; it may be so since before the snapshot (rule O6)."""
@@ -100,8 +103,8 @@ class Intake:
         for request in asked:  # before anything is written: the code may not fit what it opens again
             if request.record is not None and not request.branch.closed:
                 self._interpreter.check(request, self._interpreter.waiting(request.record, stamp))
-        for marked in self._marks:
-            self._draft.put(self._interpreter.mark(*marked, stamp))
+        for request, result, logs in self._marks:
+            self._draft.put(self._interpreter.mark(request, result, stamp), logs=logs)
         for request, record in self._closed:
             request.record = cancelled(record, stamp.now, stamp.execution_id)
             self._draft.put(request.record)
