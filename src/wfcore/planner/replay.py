@@ -270,13 +270,8 @@ class Replay:
         asked.record = record = self._history.ask(asked.key)
         if record is None:
             asked.logs = tuple(branch.logs)
+        if record is None or record.sequence is None:
             self._agenda.asked.append(asked)
-        elif record.sequence is None:
-            self._agenda.asked.append(asked)
-            try:
-                self.interpreter.check(asked, record)
-            except WorkflowError as error:
-                self.end = Fault(error)
         branch.logs.clear()
         self._agenda.open[asked.key] = asked
 
