@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import MINUTE, SECOND, T0
+from tests.lab import MINUTE, SECOND, T0, Lab
 from tests.planner.flights import Flights, body, doing, made
 from tests.planner.rows import (
     instance,
@@ -27,7 +27,7 @@ from wfcore.plan import AddInstance, Exists, Plan
 from wfcore.planner import AsyncStep, Attempt, Known, Step, Unwind, plan_create
 from wfcore.planner.draft import _require_progress
 from wfcore.retry import Retry
-from wfcore.workflow import Received
+from wfcore.workflow import Received, Registry
 
 
 def one(_attempt: Attempt) -> int:
@@ -232,6 +232,23 @@ def test_d1_the_first_of_the_records_that_are_not_asked_for_is_told(colour: Colo
     with pytest.raises(NonDeterminismError) as caught:
         lab.plan()
     assert ("do:b", 2) == (caught.value.expected, caught.value.sequence)
+
+
+def test_d3_parameters_that_the_code_has_outgrown_are_named() -> None:
+    lab = Lab.of(greet)
+    lab.create(greet, "ada")
+
+    @workflow(name="greet")
+    def counts(step: Step, number: int) -> None:
+        step.sleep("nap", MINUTE)
+
+    lab.registry = Registry([counts])
+    with pytest.raises(CodecError) as caught:
+        lab.plan()
+    assert (
+        "at $: expected int, found 'ada' (string); in the parameters of 'greet#1', as other code stored it: deploy "
+        "code whose type takes it; the instance is unchanged"
+    ) == str(caught.value)
 
 
 @both_colours
