@@ -28,6 +28,9 @@ def good(folder: Path) -> Adapter:
 def worse(folder: Path) -> Adapter:
     return Adapter(open=Worse, durable=False)
 
+def misspelt(folder: Path) -> Adapter:
+    return Adapter(open=MemoryStore, durable=False, skips={"test_a1_nothing": "misspelt"})
+
 def for_asyncio(folder: Path) -> Adapter:
     return Adapter(open=lambda clock: to_async(MemoryStore(clock)), durable=False)
 
@@ -101,6 +104,7 @@ def test_the_command_line_shows_both_sides_of_a_failed_assertion(project: Path) 
     [
         (("test_mine:worse", "-k", "test_f2"), 1, "F2   failed   2 failed"),
         (("test_mine:for_asyncio", "--asyncio", "-k", "test_f2"), 0, "F2   passed   2 passed"),
+        (("test_mine:misspelt", "-k", "test_f1"), 1, "skips: there is no test test_a1_nothing"),
         (("test_mine:nobody",), 2, "module 'test_mine' has no attribute 'nobody'"),
         (("test_mine",), 2, "test_mine: must be module:function"),
     ],

@@ -9,9 +9,10 @@ import pytest
 
 from wfcore.ports import Catalog, HookFeed, Listenable, Store
 from wfcore.testing.conformance.adapter import Adapter, Clock
-from wfcore.testing.conformance.contents import clause_of
+from wfcore.testing.conformance.contents import CLAUSES, clause_of
 from wfcore.testing.conformance.loop import Loop
-from wfcore.testing.conformance.rig import ManyStore, Rig, StoreAndCatalog, StoreAndFeed
+from wfcore.testing.conformance.rig import ManyStore, Rig, StoreAndCatalog
+from wfcore.testing.faults import StoreAndFeed
 
 
 class Fixtures:
@@ -35,6 +36,9 @@ class Fixtures:
     @pytest.fixture(autouse=True)
     def left_out(self, request: pytest.FixtureRequest, adapter: Adapter) -> None:
         """Skip what the adapter's list of skips names."""
+        unknown = [what for what in adapter.skips if what not in CLAUSES and not hasattr(self, what)]
+        if unknown:
+            pytest.fail(f"skips: there is no test {', '.join(unknown)}")
         test = getattr(request.node, "originalname", request.node.name)
         reason = adapter.skips.get(test) or adapter.skips.get(clause_of(test) or "")
         if reason is not None:

@@ -13,13 +13,9 @@ import attrs
 
 from wfcore.model import Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import Catalog, HookFeed, Store
+from wfcore.ports import Catalog, Store
 from wfcore.testing.conformance.adapter import Adapter
 from wfcore.testing.conformance.loop import Bridge, Loop
-
-
-class StoreAndFeed(Store, HookFeed, Protocol):
-    """A store that is its own feed."""
 
 
 class StoreAndCatalog(Store, Catalog, Protocol):

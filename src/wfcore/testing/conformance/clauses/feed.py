@@ -28,7 +28,7 @@ from wfcore.testing.conformance.build import (
     send,
     tick,
 )
-from wfcore.testing.conformance.rig import StoreAndFeed
+from wfcore.testing.faults import StoreAndFeed
 
 
 def due(feed: HookFeed, **query: object) -> list[str]:

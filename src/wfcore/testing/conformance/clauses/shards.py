@@ -11,7 +11,7 @@ from wfcore.ports import DueQuery, Shard
 from wfcore.testing.conformance.adapter import Clock
 from wfcore.testing.conformance.build import MINUTE, NOW, OTHER, REF, THIRD, create, hook, notice, tick
 from wfcore.testing.conformance.clauses.feed import create_many, due
-from wfcore.testing.conformance.rig import StoreAndFeed
+from wfcore.testing.faults import StoreAndFeed
 
 # THIRD belongs to the first of two, REF and OTHER to the second: by the CRC-32 of the ref's UTF-8.
 FIRST, SECOND = Shard(0, 2), Shard(1, 2)
