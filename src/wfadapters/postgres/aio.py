@@ -86,7 +86,7 @@ class AsyncPostgresStore:
         self._pool = psycopg_pool.AsyncConnectionPool(
             self._settings.conninfo, configure=self._configure, **self._settings.pool
         )
-        await self._pool.open()
+        await self._pool.open(wait=True)
 
     async def retrieve(self, ref: str) -> Snapshot:
         """All rows of one instance; see :class:`wfcore.ports.Store`."""
