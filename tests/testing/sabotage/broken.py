@@ -12,14 +12,19 @@ from wfcore import (
     DeleteHook,
     FiredHook,
     Mutation,
+    NonDeterminismError,
     Plan,
     PutEvent,
     PutHook,
     PutInstance,
     PutStep,
+    Registry,
     Snapshot,
     Suspended,
+    UnknownWorkflowError,
+    Workflow,
     evolve,
+    plan_defer,
     plan_tick,
 )
 from wfcore.evolve import Rows, World
@@ -106,6 +111,31 @@ def half(world: World, plan: Plan) -> World | Conflict:
 # -- runners
 
 
+def deferring(defer: Callable[[Snapshot, FiredHook, str], Plan]) -> Engine:
+    """A stale firing comes to a process that does not know the workflow, and is put off there (rule G10)."""
+
+    def tick(snapshot: Snapshot, fired: FiredHook, *arguments: Any, execution_id: str, **others: Any) -> Plan:
+        stored = next((hook for hook in snapshot.hooks if hook.id == fired.hook.id), None)
+        is_stale = stored is not None and fired.timestamp < snapshot.now < stored.due_at - 10 * SECOND
+        if is_stale:
+            return defer(snapshot, fired, execution_id)
+        return plan_tick(snapshot, fired, *arguments, execution_id=execution_id, **others)
+
+    return Engine(plan_tick=tick)
+
+
+def defers(snapshot: Snapshot, fired: FiredHook, execution_id: str) -> Plan:
+    """It puts off what is stored."""
+    return plan_defer(snapshot, fired, UnknownWorkflowError("approval", ()), execution_id=execution_id)
+
+
+def defers_the_fired_copy(snapshot: Snapshot, fired: FiredHook, execution_id: str) -> Plan:
+    """It puts off what has fired, and so overwrites a newer timer."""
+    plan = defers(snapshot, fired, execution_id)
+    hook = attrs.evolve(fired.hook, due_at=snapshot.now + SECOND, attempts=1)
+    return attrs.evolve(plan, mutations=(PutHook(hook),))
+
+
 def drops_the_hook(world: World, plan: Plan) -> World:
     rows = world.get(plan.ref, Rows())
     return {**world, plan.ref: attrs.evolve(rows, hooks={})}
@@ -118,6 +148,39 @@ def writes_its_timer(world: World, plan: Plan) -> World:
 
 
 # -- planners
+
+
+def deployed(wrong: Workflow[Any, Any], seen: Callable[[Snapshot], Snapshot]) -> Engine:
+    """Code that does not fit is deployed while the instance waits; once it is found out, the old code is there again.
+
+    ``seen``: what the planner holds against the new code.
+    """
+
+    def tick(snapshot: Snapshot, fired: FiredHook, registry: Registry, **others: Any) -> Plan:
+        if snapshot.instance is not None and any(step.status == "waiting" for step in snapshot.steps):
+            try:
+                return plan_tick(seen(snapshot), fired, Registry([wrong]), **others)
+            except NonDeterminismError:
+                pass
+        return plan_tick(snapshot, fired, registry, **others)
+
+    return Engine(plan_tick=tick)
+
+
+def all_records(snapshot: Snapshot) -> Snapshot:
+    return snapshot
+
+
+def settled_records(snapshot: Snapshot) -> Snapshot:
+    return attrs.evolve(snapshot, steps=tuple(step for step in snapshot.steps if step.status != "waiting"))
+
+
+def at_once(snapshot: Snapshot, _fired: FiredHook) -> Snapshot:
+    """A branch is resumed as soon as it asks for something that has settled, and not when its turn comes."""
+    settled = sorted((step for step in snapshot.steps if step.sequence is not None), key=lambda step: step.key)
+    numbered = [attrs.evolve(step, sequence=number) for number, step in enumerate(settled, 1)]
+    others = (step for step in snapshot.steps if step.sequence is None)
+    return attrs.evolve(snapshot, steps=(*numbered, *others))
 
 
 def deletes_the_new_timer(snapshot: Snapshot, plan: Plan) -> Plan:
