@@ -1,5 +1,6 @@
 """Explores the canonical workflows to the end, on both cores: ``python -m tests.explore [--dispatchers 3] [name ...]``.
 
+With ``--commands`` each of them while commands are given at any moment: paused and resumed, terminated, restarted, ...
 Prints states, transitions and seconds of processor time of each. Fails if one was cut, is broken, or has not seen all
 that it was to see.
 """
@@ -9,7 +10,7 @@ import sys
 import time
 from multiprocessing import Pool
 
-from tests.explore.canonical import CASES, Case
+from tests.explore.canonical import CASES, Case, ordered
 from wfcore.testing import Exploration
 
 
@@ -20,8 +21,12 @@ def main() -> int:
     parser.add_argument("--crashes", type=int, default=2)
     parser.add_argument("--max-states", type=int, default=5_000_000)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--commands", action="store_true", help="with commands, one event less and one crash less")
     given = parser.parse_args()
     names = given.names or [case.name for case in sorted(CASES, key=lambda case: case.name not in HEAVY)]
+    if given.commands:
+        names = [name for name in ordered() if name.partition(":")[0] in names]
+        given.crashes -= 1
     jobs = [(name, given.dispatchers, given.crashes, given.max_states) for name in names]
     began, total, failed = time.monotonic(), [0, 0], 0
     with Pool(given.processes, maxtasksperchild=1) as pool:
@@ -29,18 +34,20 @@ def main() -> int:
             total[0] += found.states
             total[1] += found.transitions
             _print(
-                f"{name:10} {found.states:>10,} states {found.transitions:>10,} transitions {seconds:>6.1f} s", found
+                f"{name:{WIDTH}} {found.states:>10,} states {found.transitions:>10,} transitions {seconds:>6.1f} s",
+                found,
             )
             if not found.ok or missing:
                 failed += 1
                 sys.stdout.write(f"{found}\nnot witnessed: {', '.join(missing) or 'nothing'}\n")
     sys.stdout.write(
-        f"{'together':10} {total[0]:>10,} states {total[1]:>10,} transitions {time.monotonic() - began:>6.1f} s\n"
+        f"{'together':{WIDTH}} {total[0]:>10,} states {total[1]:>10,} transitions {time.monotonic() - began:>6.1f} s\n"
     )
     return 1 if failed else 0
 
 
 HEAVY = ("fan-out", "saga")
+WIDTH = max(map(len, ordered()))
 
 
 def explored(job: tuple[str, int, int, int]) -> tuple[str, float, Exploration, list[str]]:
@@ -52,7 +59,7 @@ def explored(job: tuple[str, int, int, int]) -> tuple[str, float, Exploration, l
 
 
 def named(name: str) -> Case:
-    return next(case for case in CASES if case.name == name)
+    return ordered().get(name) or next(case for case in CASES if case.name == name)
 
 
 def _print(line: str, found: Exploration) -> None:

@@ -58,7 +58,15 @@ class Case:
         """What the exploration should have seen, and has not."""
         results = {str(each) for each in found.results}
         wanted = [each for each in (*USUAL, *self.witnesses) if each not in found.witnessed]
-        return wanted + sorted({*self.results} ^ results)
+        return wanted + (sorted({*self.results} ^ results) if self.results else [])
+
+    def commanded(self, commands: Sequence[str]) -> "Case":
+        """The same, with commands that may be given at any moment, and one event; it may end in any way."""
+        without = {*self.commands, "Paused", "unseen hook", "Rescheduled"}
+        witnesses = [*(each for each in self.witnesses if each not in without), *commands]
+        return attrs.evolve(
+            self, events=self.events[:1], commands=commands, confluent=False, witnesses=witnesses, results=()
+        )
 
     def explored(self, **bounds: Any) -> Exploration:
         settings: dict[str, Any] = {"events": self.events, "commands": self.commands, "confluent": self.confluent}
@@ -226,3 +234,21 @@ CASES = [
         results=["complete: 'beva'"],
     ),
 ]
+ORDERS: Mapping[str, Sequence[str]] = {
+    "pause, resume": ("pause", "resume"),
+    "terminate": ("terminate",),
+    "restart": ("restart",),
+    "retry": ("retry",),
+    "terminate, delete, create": ("terminate", "delete", "create"),
+}
+"""Commands that are given at any moment, each once, by name of the case that they make of another."""
+
+
+def ordered() -> dict[str, Case]:
+    """Each case with each of the commands; a retry where something can fail."""
+    return {
+        f"{case.name}: {name}": case.commanded(commands)
+        for case in CASES
+        for name, commands in ORDERS.items()
+        if name != "retry" or any(each.startswith("errored") for each in case.results)
+    }
