@@ -145,3 +145,30 @@ def test_m7_those_of_decided_races_stay_cancelled() -> None:
     lab.put(snapshot(instance(status="active"), steps=[short, long, record("do:charge")], hooks=[timer(T0)]))
     lab.run()
     assert ("0", long) == (lab.instance.output, lab.steps()[long.key])
+
+
+def test_m7_a_record_that_waits_again_is_written_by_the_plan_that_opens_it() -> None:
+    lab = reopened(cancelled(NAP))
+    plan = lab.tick()
+    assert attrs.evolve(NAP, execution_id=plan.execution_id) == written_steps(plan)[NAP.key]
+
+
+def test_m7_s13_a_start_that_was_cancelled_is_still_that_of_whoever_has_made_it() -> None:
+    """It is not started a second time: its body may be running, or have run."""
+
+    @workflow(name="w")
+    async def w(step: AsyncStep) -> Any:
+        async def branch(inner: AsyncStep) -> Any:
+            return await inner.do("once", lambda attempt: "again", at_most_once=MINUTE)
+
+        async def fails(inner: AsyncStep) -> str:
+            return await inner.do("fails", lambda attempt: "mended", retry=Retry(max_attempts=3))
+
+        return await step.gather("both", {"fails": fails, "other": branch})
+
+    start = record("gather:both[other]>do:once", status="started", wake_at=LATER)
+    lab = reopened(cancelled(start))
+    lab.registry = Registry([w])
+    plan = lab.tick()
+    due = written_timer(plan)
+    assert (start, LATER) == (written_steps(plan)[start.key], due and due.due_at)
