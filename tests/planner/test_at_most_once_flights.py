@@ -12,6 +12,7 @@ import pytest
 from tests.lab import MINUTE, T0, Lab
 from tests.planner.rows import user_writes
 from wfcore.define import workflow
+from wfcore.errors import StepFailedError
 from wfcore.plan import Plan
 from wfcore.planner import (
     AsyncStep,
@@ -214,3 +215,37 @@ def test_o6_also_if_the_runner_has_read_again_meanwhile() -> None:
     committed(lab, again.send(done(loser)), again)
     found = lab.steps()["race:first[0]>do:a"]
     assert ("completed", 1) == (found.status, found.attempts)
+
+
+def test_p4_s13_a_held_result_waits_until_the_bodies_of_a_failed_group_have_landed() -> None:
+    """Nothing else settles before the group's failure is raised: a replay would find it in the same place."""
+
+    def boom(attempt: Any) -> None:
+        raise ValueError("boom")
+
+    async def failing(step: AsyncStep) -> None:
+        with suppress(StepFailedError):
+            await step.gather("inner", lambda one: one.do("slow", nothing), lambda two: two.do("boom", boom))
+
+    async def code(step: AsyncStep) -> None:
+        await step.gather("all", failing, once("kept"))
+
+    lab = lab_of(code)
+    talk = begin(lab)
+    asked = next(talk)
+    calls = {call.name: call for call in committed(lab, asked, talk).start}
+    plan = talk.send(Done(calls["boom"], Settled(Raised(ValueError("boom")))))
+    assert isinstance(plan, Plan)
+    lab.apply(plan)
+    with suppress(StopIteration):
+        talk.send(Stop())
+    mine = frozenset({each.execution_id for each in lab.plans})
+    held = (done(calls["kept"]),)
+    talk = begin(lab, Known(mine=mine, held=held, flights=(calls["slow"],)))
+    asked = committed(lab, next(talk), talk)
+    assert frozenset({calls["slow"].key}) == asked.only
+    with pytest.raises(StopIteration) as end:
+        talk.send(done(calls["slow"]))
+    lab.apply(end.value.value)
+    order = sorted((step for step in lab.steps().values() if step.sequence), key=lambda step: step.sequence or 0)
+    assert ["boom", "slow", "kept"] == [step.name for step in order]
