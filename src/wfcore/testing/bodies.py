@@ -40,6 +40,13 @@ class PrivateLoop:
         """Await it here, even if the test itself runs in an event loop."""
         return _NO_LOOP.of(self._run)(awaitable)
 
+    def result_of(self, awaitable: Awaitable[Any]) -> Returned[Any] | Raised:
+        """Await it here; what it returns or raises."""
+        try:
+            return Returned(self.wait_for(awaitable))
+        except Exception as error:
+            return Raised(error)
+
     def _run(self, awaitable: Awaitable[Any]) -> Any:
         if self._runner is None:
             self._runner = asyncio.Runner()
@@ -150,10 +157,7 @@ class Bodies:
         is_async = self.registry.get(parse_ref(ref)[0]).is_async
         if isinstance(result, Raised) or not is_async or not inspect.isawaitable(result.value):
             return result
-        try:
-            return Returned(self.loop.wait_for(result.value))
-        except Exception as error:
-            return Raised(error)
+        return self.loop.result_of(result.value)
 
     def _check(self, ref: str, call: StepCall, value: object) -> None:
         """Fail the test, not the step, if a stub's value is none of the step's."""

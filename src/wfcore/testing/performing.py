@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from typing import Any, TypeAlias
 
 import attrs
@@ -55,31 +56,32 @@ class Performer:
         return Settled(result)
 
     def _result(self, call: StepCall) -> Returned[Any] | Raised:
-        if self.bodies is not None:
-            body = self._body(call, self.bodies)
-            if isinstance(body, Returns):
-                return Returned(body.value)
-            if isinstance(body, Fails):
-                return Raised(body.error)
-            call = attrs.evolve(call, body=body)
-        result = call_body(call).result
-        if self.awaits and isinstance(result, Returned) and inspect.isawaitable(result.value):
-            return _awaited(result.value)
+        body = call.body if self.bodies is None else self._body(call, self.bodies)
+        result = result_of(body, call)
+        awaits = self.awaits and not isinstance(body, Returns)
+        if awaits and isinstance(result, Returned) and inspect.isawaitable(result.value):
+            with closing(PrivateLoop()) as loop:
+                return loop.result_of(result.value)
         return result
 
     def _body(self, call: StepCall, bodies: Mapping[str, Body]) -> Body:
-        kind = "do" if call.event is None else "wait_for_event"
-        for pattern in sorted(bodies, key=lambda pattern: pattern != call.key):
-            if names_step(pattern, call.key, kind):
-                return bodies[pattern]
-        raise Refused(UnexpectedBodyError(call.key, tuple(bodies)))
+        pattern = pattern_for(bodies, call)
+        if pattern is None:
+            raise Refused(UnexpectedBodyError(call.key, tuple(bodies)))
+        return bodies[pattern]
 
 
-def _awaited(value: Awaitable[Any]) -> Returned[Any] | Raised:
-    loop = PrivateLoop()
-    try:
-        return Returned(loop.wait_for(value))
-    except Exception as error:
-        return Raised(error)
-    finally:
-        loop.close()
+def pattern_for(patterns: Iterable[str], call: StepCall) -> str | None:
+    """The pattern that means the step of a call: its whole key goes before its bare name; ``None``: there is none."""
+    kind = "do" if call.event is None else "wait_for_event"
+    found = [each for each in patterns if names_step(each, call.key, kind)]
+    return min(found, key=lambda each: each != call.key, default=None)
+
+
+def result_of(body: Body, call: StepCall) -> Returned[Any] | Raised:
+    """What comes of this body in place of the call's own."""
+    if isinstance(body, Returns):
+        return Returned(body.value)
+    if isinstance(body, Fails):
+        return Raised(body.error)
+    return call_body(attrs.evolve(call, body=body)).result

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import attrs
 
-from wfcore.planner import Raised, Returned, StepCall
-from wfcore.testing.outcomes import Fails, Returns, names_step
-from wfcore.testing.performing import Body
+from wfcore.planner import StepCall
+from wfcore.testing.outcomes import Fails, Returns
+from wfcore.testing.performing import Body, pattern_for
 
 
 @final
 @attrs.frozen
 class PerAttempt:
-    """Bodys to try in the first attempt, in the second, and so on; the last holds for all that follow."""
+    """Outcomes to try in the first attempt, in the second, and so on; the last holds for all that follow."""
 
     attempts: tuple[tuple[Body, ...], ...]
 
 
 def per_attempt(*attempts: Sequence[Body]) -> PerAttempt:
-    """Bodys that depend on the number of the attempt.
+    """Outcomes that depend on the number of the attempt.
 
     ``per_attempt([fails(Busy())], [returns(1), fails(Busy())])``: the first attempt fails, later ones may.
 
@@ -67,28 +67,13 @@ class Options:
         """The outcomes to try for this attempt; none: the step is not named."""
         place = call.key, call.attempt.number
         if place not in self._found:
-            pattern = next((each for each in self._bodies if each == call.key), None)
-            kind = "do" if call.event is None else "wait_for_event"
-            if pattern is None:
-                pattern = next((each for each in self._bodies if names_step(each, call.key, kind)), None)
+            pattern = pattern_for(self._bodies, call)
             if pattern is None:
                 return ()
             self.used.add(pattern)
             attempts = self._bodies[pattern].attempts
             self._found[place] = attempts[min(call.attempt.number, len(attempts)) - 1]
         return self._found[place]
-
-
-def result_of(outcome: Body, call: StepCall) -> Returned[Any] | Raised:
-    """What the body does in this outcome; the real one does not run."""
-    if isinstance(outcome, Returns):
-        return Returned(outcome.value)
-    if isinstance(outcome, Fails):
-        return Raised(outcome.error)
-    try:
-        return Returned(outcome(call.attempt))
-    except Exception as error:
-        return Raised(error)
 
 
 def told(outcome: Body) -> str:

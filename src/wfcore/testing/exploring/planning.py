@@ -18,11 +18,12 @@ from wfcore.runner.guard import WORKFLOW_CODE
 from wfcore.testing.exploring.checks import BODIES, CODE
 from wfcore.testing.exploring.engine import Engine
 from wfcore.testing.exploring.normal import Shown
-from wfcore.testing.exploring.options import Options, result_of
+from wfcore.testing.exploring.options import Options
 from wfcore.testing.exploring.state import Holding
 from wfcore.testing.exploring.tables import Numbers, RowsTable
 from wfcore.testing.exploring.unread import WatchingCodec, moment
 from wfcore.testing.outcomes import Returns
+from wfcore.testing.performing import result_of
 from wfcore.workflow import Registry
 
 
