@@ -22,13 +22,9 @@ class Limits:
     Args:
         ref: the instance.
         codec: the one in use.
-
-    Attributes:
-        largest_payload: bytes of the largest payload that was committed.
     """
 
     def __init__(self, ref: str, codec: Codec) -> None:
-        self.largest_payload = 0
         self._ref = ref
         self._codec = codec
         self._read: tuple[StepRecord, ...] = ()
@@ -39,8 +35,8 @@ class Limits:
         """This was retrieved."""
         self._read, self._put = snapshot.steps, set()
 
-    def wrote(self, plan: Plan) -> None:
-        """This was applied."""
+    def wrote(self, plan: Plan) -> int:
+        """This was applied. Returns how long the longest payload in it is, in bytes."""
         self._put.update(each.step.key for each in plan.mutations if isinstance(each, PutStep))
         if not self._told and self._crosses():
             self._told = True
@@ -49,7 +45,7 @@ class Limits:
                 self._ref,
                 MANY_RECORDS,
             )
-        self.largest_payload = max(self.largest_payload, tell_sizes(plan, self._codec))
+        return tell_sizes(plan, self._codec)
 
     def _crosses(self) -> bool:
         if not len(self._read) <= MANY_RECORDS < len(self._read) + len(self._put):

@@ -84,7 +84,7 @@ class TickReport:
 
 @attrs.define
 class Tally:
-    """What is counted while a tick goes on; becomes its :class:`TickReport`, whose fields these are."""
+    """What is noted while a tick goes on; becomes its :class:`TickReport`, in which the same names mean the same."""
 
     fired: FiredHook
     began_at: datetime
@@ -94,12 +94,10 @@ class Tally:
     error: Exception | None = None
     conflicts: int = 0
     checkpoints: int = 0
-    bodies: int = 0
-    body_runs: tuple[BodyRun, ...] = ()
+    body_runs: list[BodyRun] = attrs.field(factory=list)
     undelivered: tuple[AddEvent | AddHook, ...] = ()
     records: int = 0
     largest_payload: int = 0
-    body_duration: timedelta = timedelta(0)
     store_duration: timedelta = timedelta(0)
 
     def settled(self, done: Done, now: timedelta, duration: timedelta) -> None:
@@ -113,13 +111,13 @@ class Tally:
             duration=duration,
             failure=class_name(type(result.error)) if isinstance(result, Raised) else None,
         )
-        self.bodies += 1
-        self.body_runs += (run,)
-        self.body_duration += duration
+        self.body_runs.append(run)
 
     def report(self, duration: timedelta) -> TickReport:
         """The report of a tick that took so long."""
-        return TickReport(**attrs.asdict(self, recurse=False), duration=duration)
+        facts = attrs.asdict(self, recurse=False) | {"body_runs": tuple(self.body_runs)}
+        spent = sum((run.duration for run in self.body_runs), timedelta(0))
+        return TickReport(**facts, bodies=len(self.body_runs), duration=duration, body_duration=spent)
 
 
 Observer: TypeAlias = Callable[[TickReport], None]

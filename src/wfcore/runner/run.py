@@ -96,7 +96,7 @@ class Run(ABC):
 
     async def to_the_end(self) -> TickReport:
         """Handle the hook until its instance waits, ends, or there is nothing to do."""
-        self._began, self._tally.began_at = self.runtime.monotonic(), self.runtime.now()
+        self._began = self.runtime.monotonic()
         try:
             while not await self._attempt():
                 pass
@@ -266,8 +266,7 @@ class Run(ABC):
             return None
         if answer is not None:
             self.memory.wrote(plan)
-            self._limits.wrote(plan)
-            self._tally.largest_payload = self._limits.largest_payload
+            self._tally.largest_payload = max(self._tally.largest_payload, self._limits.wrote(plan))
             self._tally.undelivered += answer.undelivered
             tell_undelivered(self.ref, answer)
             emit(plan)
