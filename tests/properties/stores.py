@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import psycopg
 
-from tests.postgres.blocking import BlockingStore, Loop
+from tests.postgres.blocking import BlockingStore
 from tests.postgres.database import NUMBER, Database
 from tests.stores.dump import world_in
 from wfadapters.postgres import AsyncPostgresStore, PostgresStore
 from wfadapters.sqlite import SqliteStore
 from wfcore.evolve import Rows
 from wfcore.plan import Applied, Conflict, Plan
+from wfcore.testing.conformance.loop import Loop
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -99,9 +100,10 @@ class AsyncPostgresUnderTest(PostgresUnderTest):
 
         async def apply() -> Applied | Conflict:
             async with await psycopg.AsyncConnection.connect(self._database.url) as connection:
-                return await store.store.within(connection).apply(plan)
+                answer: Applied | Conflict = await store.native.within(connection).apply(plan)
+                return answer
 
-        return loop.call(apply())
+        return loop.run(apply())
 
 
 @cache

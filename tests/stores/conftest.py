@@ -12,12 +12,13 @@ import attrs
 import psycopg
 import pytest
 
-from tests.postgres.blocking import BlockingStore, Loop
+from tests.postgres.blocking import BlockingStore
 from tests.postgres.database import PAID, Database
 from tests.stores.build import NOW, Paid
 from wfadapters.memory import MemoryStore
 from wfadapters.postgres import AsyncPostgresStore, PostgresStore
 from wfadapters.sqlite import SqliteStore
+from wfcore.testing.conformance.loop import Loop
 
 AnyStore = MemoryStore | SqliteStore | PostgresStore | BlockingStore
 OpenSqlite = Callable[..., SqliteStore]

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.postgres.blocking import BlockingStore, Loop
+from tests.postgres.blocking import BlockingStore
 from tests.postgres.database import SCHEMA, Database
 from tests.postgres.server import Server
 from tests.stores.build import NOW, REF, Paid, create, event, hook, instance, refused, send, step, tick
@@ -21,6 +21,7 @@ from wfcore.errors import CorruptRecordError, StoreError, StoreUnavailableError,
 from wfcore.model import Snapshot
 from wfcore.plan import AddEvent, Applied, PutStep, Write
 from wfcore.ports import DueQuery
+from wfcore.testing.conformance.loop import Loop
 
 pytestmark = pytest.mark.postgres
 EITHER = pytest.mark.parametrize("kind", ["postgres_store", "async_store"])

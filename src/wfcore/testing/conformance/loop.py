@@ -44,10 +44,10 @@ class Loop:
     def blocking(self, native: Any) -> Any:
         """A blocking store that is a feed, a catalog and so on if the native one is."""
         kinds: list[type] = [Bridge]
-        kinds += [_Feed] * isinstance(native, AsyncHookFeed)
-        kinds += [_Catalog] * isinstance(native, AsyncCatalog)
-        kinds += [_Listenable] * isinstance(native, Listenable)
-        kinds += [_Many] * hasattr(native, "apply_many")
+        kinds += [BridgedFeed] * isinstance(native, AsyncHookFeed)
+        kinds += [BridgedCatalog] * isinstance(native, AsyncCatalog)
+        kinds += [BridgedListenable] * isinstance(native, Listenable)
+        kinds += [BridgedMany] * hasattr(native, "apply_many")
         return type("Bridged", tuple(reversed(kinds)), {})(native, self)
 
     def entered(self, manager: AbstractAsyncContextManager[T]) -> tuple[T, Callable[..., Any]]:
@@ -78,41 +78,57 @@ class Bridge:
         return answer
 
 
-class _Feed(Bridge):
+class BridgedFeed(Bridge):
+    """A feed, too."""
+
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        """As :meth:`wfcore.ports.HookFeed.due`."""
         found: Sequence[FiredHook] = self._run(self.native.due(query))
         return found
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
+        """As :meth:`wfcore.ports.HookFeed.next_due_at`."""
         found: datetime | None = self._run(self.native.next_due_at(query))
         return found
 
 
-class _Catalog(Bridge):
+class BridgedCatalog(Bridge):
+    """A catalog, too."""
+
     def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        """As :meth:`wfcore.ports.Catalog.list_instances`."""
         found: Page[Instance] = self._run(self.native.list_instances(query))
         return found
 
     def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        """As :meth:`wfcore.ports.Catalog.count_by_status`."""
         found: Mapping[InstanceStatus, int] = self._run(self.native.count_by_status(query))
         return found
 
     def history(self, ref: str, run_number: int | None = None) -> History:
+        """As :meth:`wfcore.ports.Catalog.history`."""
         found: History = self._run(self.native.history(ref, run_number))
         return found
 
     def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        """As :meth:`wfcore.ports.Catalog.suspects`."""
         found: Sequence[Instance] = self._run(self.native.suspects(limit, after))
         return found
 
 
-class _Listenable(Bridge):
+class BridgedListenable(Bridge):
+    """It tells of applied plans, too: on the loop."""
+
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """As :meth:`wfcore.ports.Listenable.listen`."""
         stop: Callable[[], None] = self.native.listen(callback)
         return stop
 
 
-class _Many(Bridge):
+class BridgedMany(Bridge):
+    """It takes many plans at once, too."""
+
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """Each plan by itself, in one go."""
         answers: Sequence[Applied | Conflict] = self._run(self.native.apply_many(plans))
         return answers
