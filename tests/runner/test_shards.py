@@ -249,23 +249,24 @@ def test_r4_without_a_shard_nobody_is_told(machine: Machine, caplog: pytest.LogC
 
 
 @both_colours
-def test_r4_a_dispatcher_warns_of_a_long_body_while_it_runs(colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
-    """Also if all its threads are taken. The machine's clock is the real one, and steal_after is short."""
+def test_r4_a_dispatcher_warns_of_a_long_body_while_it_runs(colour: Colour, machine: Machine) -> None:
+    """Also if all its threads are taken. It looks again after 10 ms, and time has passed only in the body."""
     warned = _Warned()
     logging.getLogger("wfcore.runner").addHandler(warned)
 
     def wait(attempt: Attempt) -> bool:
+        machine.advance(1)
         return warned.event.wait(WAIT)
 
     def program(step: Any) -> Running:
         return (yield step.do("pay", wait))
 
-    store, long = MemoryStore(), colour(program)
+    store, long = MemoryStore(machine.clock), colour(program)
     registry = Registry([long])
     handle = Client(store, registry).create(long, id="1")
     shard = Shard(0, 1, steal_after=timedelta(milliseconds=20))
     try:
-        with Dispatcher(store, registry, shard=shard, concurrency=1):
+        with Dispatcher(store, registry, shard=shard, runtime=machine.runtime, concurrency=1):
             assert handle.result(timeout=timedelta(seconds=WAIT)) is True
     finally:
         logging.getLogger("wfcore.runner").removeHandler(warned)
