@@ -10,7 +10,7 @@ from tests.explore.canonical import CASES, Case, body
 from tests.testing.sabotage import broken
 from tests.testing.sabotage.broken import SECOND, misled, mutated, planner
 from wfcore import AsyncStep, Step, workflow
-from wfcore.testing import Engine, Exploration, explore, returns
+from wfcore.testing import Engine, Exploration, returns
 from wfcore.testing.exploring import checks
 
 BOUNDS = {"crashes": 1, "duplicates": 1}
@@ -148,4 +148,3 @@ def test_its_counterexample_as_a_test_fails_in_the_same_way(sabotage: Sabotage) 
 
 def test_there_are_at_least_fifteen() -> None:
     assert len(SABOTAGES) >= 15
-    assert explore is not None
