@@ -5,14 +5,17 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from tools import sizes
 
 import wfcore
 from wfcore import errors, testing
+from wfcore.testing.conformance.contents import CLAUSES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 INDEX = DOCS / "index.md"
 RULES = DOCS / "reference" / "rules.md"
+PORTS = sorted((ROOT / "src" / "wfcore" / "ports").glob("*.py"))
 PAGES = sorted(DOCS.rglob("*.md"))
 LINKING = [*sorted(ROOT.glob("*.md")), *PAGES]
 
@@ -60,6 +63,24 @@ def test_every_rule_that_a_page_names_is_in_the_list() -> None:
     listed = set(re.findall(r"^\* \*\*([A-Z]\d+)\*\*", RULES.read_text(encoding="utf-8"), re.MULTILINE))
     named = {page: set(re.findall(r"\b[GKSWPDTOMR]\d+\b", _prose(page))) for page in LINKING}
     assert {} == {page.name: rules - listed for page, rules in named.items() if rules - listed}
+
+
+def test_the_readme_has_the_sizes_of_the_adapters() -> None:
+    """`make sizes` prints the table."""
+    assert sizes.adapters() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_has_the_operations_of_the_ports() -> None:
+    """In the first row of the comparison."""
+    ports = {"Store": 2, "HookFeed": 2, "Catalog": 4}
+    counts = {name: len(methods) for source in PORTS for name, methods in sizes.operations(source.read_text())}
+    assert ports == {name: counts[name] for name in ports}
+    assert "| wfcore | 2, feed 2, catalog 4 |" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_has_the_number_of_clauses() -> None:
+    """Of the conformance suite."""
+    assert f"{len(CLAUSES)} clauses, shipped" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_glossary_is_sorted() -> None:

@@ -1,12 +1,25 @@
-"""Print how much an adapter author has to write: operations per port, lines of code per adapter."""
+"""Print how much an adapter author has to write: operations per port, lines of code per adapter and duty.
+
+The second table stands in the README; a test compares them.
+"""
 
 import ast
 import io
 import tokenize
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src"
+CORE = "retrieve, apply, feed, schema"
+DUTIES = {
+    "catalog.py": "lists and audits",
+    "tags.py": "lists and audits",
+    "bound.py": "in your transaction",
+    "aio.py": "asyncio",
+    "listening.py": "notifications",
+}
+"""What the files of an adapter are for; those that are not named are for what a store must have."""
 NO_CODE = {
     tokenize.COMMENT,
     tokenize.DEDENT,
@@ -39,16 +52,39 @@ def _docstring_lines(tree: ast.Module) -> Iterator[int]:
             yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
-def main() -> None:
-    print("port: operations")
+def ports() -> str:
+    """The operations of each port."""
+    lines = ["port: operations"]
     for path in sorted((SOURCE / "wfcore" / "ports").glob("*.py")):
         for name, methods in operations(path.read_text()):
-            print(f"  {path.stem + '.' + name:24} {len(methods):3}  {' '.join(methods)}")
-    print("adapter: lines of code without blanks, comments and docstrings")
-    for adapter in sorted(path.parent for path in (SOURCE / "wfadapters").glob("*/__init__.py")):
-        sizes = {path.name: code_lines(path.read_text()) for path in sorted(adapter.rglob("*.py"))}
-        parts = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        print(f"  {adapter.name:24} {sum(sizes.values()):3}  {parts}")
+            lines.append(f"  {path.stem + '.' + name:24} {len(methods):3}  {' '.join(methods)}")
+    return "\n".join(lines)
+
+
+def adapters() -> str:
+    """The lines of code of each adapter, as a table of Markdown: all, and what they are for."""
+    folders = sorted(path.parent for path in (SOURCE / "wfadapters").glob("*/__init__.py"))
+    sizes = {folder.name: Counter(_files(folder.glob("*.py"))) for folder in folders}
+    sizes["shared"] = Counter(_files((SOURCE / "wfadapters").glob("*.py")))
+    duties = [CORE, *dict.fromkeys(DUTIES.values())]
+    lines = [f"| lines of code | all | {' | '.join(duties)} |", f"|---|{'--:|' * (len(duties) + 1)}"]
+    for name, parts in sizes.items():
+        counts = [parts.total(), *(parts[duty] for duty in duties)]
+        lines.append(f"| {name} | {' | '.join(str(count or '-') for count in counts)} |")
+    return "\n".join(lines)
+
+
+def _files(paths: Iterable[Path]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for path in paths:
+        duty = DUTIES.get(path.name, CORE)
+        sizes[duty] = sizes.get(duty, 0) + code_lines(path.read_text())
+    return sizes
+
+
+def main() -> None:
+    print(ports())
+    print(adapters())
 
 
 if __name__ == "__main__":
