@@ -316,6 +316,45 @@ BAD = [
         ("a_plan_sees_those_before_it", "a_conflict_leaves_no_trace_and_keeps_the_others"),
     ),
     Bad(
+        "B2",
+        "a failing write undoes the plans before",
+        of(stores.UndoesWhatCameBefore),
+        ("a_failing_write_keeps_the_plans_before_its_own_and_no_other",),
+    ),
+    Bad(
+        "B2",
+        "plans after a failing write are applied",
+        of(stores.GoesOnAfterAFailure),
+        ("a_failing_write_keeps_the_plans_before_its_own_and_no_other",),
+    ),
+    Bad(
+        "B2",
+        "of many plans each mutation commits on its own",
+        stores.striking(stores.PiecemealBatches),
+        ("a_fault_anywhere_leaves_whole_plans_and_none_after_one_that_is_missing",),
+    ),
+    Bad(
+        "B2",
+        "the last plan is applied first",
+        stores.striking(stores.AppliesTheLastFirst),
+        (
+            "a_plan_sees_those_before_it",
+            "a_fault_anywhere_leaves_whole_plans_and_none_after_one_that_is_missing",
+        ),
+    ),
+    Bad(
+        "B2",
+        "many plans are written out later",
+        stores.striking(stores.WritesBehind, durable=True),
+        ("what_was_applied_is_found_by_a_store_that_is_opened_again",),
+    ),
+    Bad(
+        "B2",
+        "of many plans nobody is told",
+        of(stores.TellsNobodyOfMany),
+        ("listeners_are_told_of_every_plan_that_was_applied",),
+    ),
+    Bad(
         "B3",
         "other instances are not told of",
         of(stores.TellsOfThePlansRefOnly),

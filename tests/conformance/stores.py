@@ -12,8 +12,9 @@ from typing import Any
 import attrs
 
 from tests.conformance.bent import BentStore, away, check_writes, dawdle, unchecked, unreadable
+from wfadapters.listeners import Listeners
 from wfadapters.sqlite import SqliteStore
-from wfcore.errors import RunNotFoundError
+from wfcore.errors import RunNotFoundError, WriteFailedError
 from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
 from wfcore.model import Instance, InstanceStatus, Snapshot
 from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, Exists, Plan, Write
@@ -118,7 +119,7 @@ class GivesHalfASnapshot(Striking):
         return attrs.evolve(found, events=()) if self.strikes() or self.strikes() else found
 
 
-def striking(store: type[Striking] | type[Piecemeal]) -> Callable[[Path], Adapter]:
+def striking(store: type[Striking] | type[Piecemeal], *, durable: bool = False) -> Callable[[Path], Adapter]:
     """An adapter whose stores share their rows, so that one of them can fail and another look."""
 
     def make(_folder: Path) -> Adapter:
@@ -131,7 +132,7 @@ def striking(store: type[Striking] | type[Piecemeal]) -> Callable[[Path], Adapte
                 setattr(made, name, worlds.setdefault(name, getattr(made, name)))
             return made
 
-        return Adapter(open=opened, faulty=opened, durable=False)
+        return Adapter(open=opened, faulty=opened, durable=durable)
 
     return make
 
@@ -296,28 +297,84 @@ class CountsConflicts(BentStore):
         return answer
 
 
-class Many(BentStore):
+class Batching(BentStore):
     """Does it as it has to be done."""
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         return [self.apply(plan) for plan in plans]
 
+    def roll_back(self, before: Mapping[str, Rows]) -> None:
+        """Put all rows as they were."""
+        for ref in [*self._world]:
+            self.replace(ref, before.get(ref, NOTHING))
 
-class StopsAtAConflict(Many):
+
+class StopsAtAConflict(Batching):
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         answers = map(self.apply, plans)
         return list(itertools.takewhile(lambda answer: isinstance(answer, Applied), answers))
 
 
-class MakesOnePlanOfMany(Many):
+class MakesOnePlanOfMany(Batching):
     """All or nothing: one transaction for all of them."""
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         before = dict(self._world)
         answers = super().apply_many(plans)
         if any(isinstance(each, Conflict) for each in answers):
-            for ref in [*self._world]:
-                self.replace(ref, before.get(ref, NOTHING))
+            self.roll_back(before)
+        return answers
+
+
+class UndoesWhatCameBefore(Batching):
+    """One transaction, which a write that fails takes with it."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        before = dict(self._world)
+        try:
+            return super().apply_many(plans)
+        except WriteFailedError:
+            self.roll_back(before)
+            raise
+
+
+class GoesOnAfterAFailure(Batching):
+    """Tells of it at the end."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        answers, failure = [], None
+        for plan in plans:
+            try:
+                answers.append(self.apply(plan))
+            except WriteFailedError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return answers
+
+
+class PiecemealBatches(Piecemeal, Batching):
+    """Many plans are many mutations, and each commits on its own."""
+
+
+class AppliesTheLastFirst(Striking, Batching):
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        return super().apply_many(plans[::-1])[::-1]
+
+
+class WritesBehind(Striking, Batching):
+    """Answers at once; what has many plans is written out some time later."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        self._world = dict(self._world)
+        return super().apply_many(plans)
+
+
+class TellsNobodyOfMany(Batching):
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        listeners, self._listeners = self._listeners, Listeners()
+        answers = super().apply_many(plans)
+        self._listeners = listeners
         return answers
 
 

@@ -33,7 +33,7 @@ class TestNothing(StoreSuite):
 
     @pytest.fixture
     def adapter(self) -> Adapter:
-        return of(stores.Many)(Path())
+        return of(stores.Batching)(Path())
 
 
 globals().update({bad.suite: suite(bad) for bad in BAD})

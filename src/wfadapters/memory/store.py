@@ -21,7 +21,7 @@ from wfcore.ports.catalog import STATUSES, place
 
 
 class MemoryStore:
-    """Keeps everything in this process, for as long as it lives: a Store, a HookFeed, a Catalog, and Listenable.
+    """Keeps everything in this process, for as long as it lives: a BatchStore, a HookFeed, a Catalog, and Listenable.
 
     Args:
         clock: tells the time, as an aware UTC ``datetime``.
@@ -61,6 +61,10 @@ class MemoryStore:
             self._writes.extend(each.value for each in plan.mutations if isinstance(each, Write))
         self._listeners.notify(plan)
         return applied(after, plan)
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """Perform plans, one after the other; see :class:`wfcore.ports.BatchStore`."""
+        return [self.apply(plan) for plan in plans]
 
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""

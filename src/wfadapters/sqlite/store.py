@@ -19,7 +19,7 @@ from wfadapters.sqlite import catalog, feed, schema
 from wfadapters.sqlite.bound import BoundStore
 from wfadapters.sqlite.connections import Connections
 from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read
-from wfcore.errors import StoreUnavailableError
+from wfcore.errors import StoreUnavailableError, WriteFailedError
 from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import DueQuery, History, InstanceQuery, Page
@@ -30,7 +30,7 @@ _LONGEST_WAIT = timedelta(milliseconds=2**31 - 1)  # SQLite counts milliseconds 
 
 
 class SqliteStore:
-    """Keeps everything in one SQLite file: a Store, a HookFeed, a Catalog, and Listenable.
+    """Keeps everything in one SQLite file: a BatchStore, a HookFeed, a Catalog, and Listenable.
 
     Threads and processes may share the file. A store may be used by any thread of the process that opened it; a
     forked child opens its own. It makes its tables, all named ``wfcore_*``, in a new file or beside yours; those of an
@@ -92,13 +92,16 @@ class SqliteStore:
 
     def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`."""
-        with self._alone("apply"), self._connections.cursor("apply") as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            result = perform(cursor, plan, self._writers)
-            commit(cursor, plan)
-        if isinstance(result, Applied):
-            self._listeners.notify(plan)
-        return result
+        [answer] = self._committed([plan])
+        return answer
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """Perform plans in one transaction; see :class:`wfcore.ports.BatchStore`."""
+        try:
+            return self._committed(plans) if plans else []
+        except WriteFailedError:
+            # All of it was rolled back; in transactions of their own, the plans before the one that fails are kept.
+            return [self.apply(plan) for plan in plans]
 
     def within(self, connection: sqlite3.Connection) -> BoundStore:
         """A store that works in the transaction that the caller has begun, with ``BEGIN IMMEDIATE``, on this file.
@@ -152,6 +155,16 @@ class SqliteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _committed(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        with self._alone("apply"), self._connections.cursor("apply") as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            answers = [perform(cursor, plan, self._writers) for plan in plans]
+            commit(cursor, plans)
+        for plan, answer in zip(plans, answers, strict=True):
+            if isinstance(answer, Applied):
+                self._listeners.notify(plan)
+        return answers
 
     @contextmanager
     def _reading(self, operation: str) -> Iterator[sqlite3.Cursor]:

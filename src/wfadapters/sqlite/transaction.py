@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, assert_never
 
@@ -198,15 +198,13 @@ def _write(connection: sqlite3.Connection, index: int, value: object, writers: M
         )
 
 
-def commit(cursor: sqlite3.Cursor, plan: Plan) -> None:
-    """Commit. A constraint that is only checked now was broken by a user's ``Write``."""
+def commit(cursor: sqlite3.Cursor, plans: Sequence[Plan]) -> None:
+    """Commit. A constraint that is only checked now was broken by a user's ``Write``; of several, the last is named."""
     try:
         cursor.execute("COMMIT")
     except sqlite3.IntegrityError as error:
-        writes = [index for index, mutation in enumerate(plan.mutations) if isinstance(mutation, Write)]
+        places = ((index, each) for plan in plans for index, each in enumerate(plan.mutations))
+        writes = [(index, class_name(type(each.value))) for index, each in places if isinstance(each, Write)]
         if not writes:
             raise
-        value = plan.mutations[writes[-1]]
-        raise WriteFailedError(
-            writes[-1], class_name(type(getattr(value, "value", None))), f"at commit: {describe(error)}"
-        ) from error
+        raise WriteFailedError(*writes[-1], f"at commit: {describe(error)}") from error

@@ -19,7 +19,7 @@ The contract of ``apply`` (each clause is a group of tests):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from wfcore.model import Snapshot
@@ -74,3 +74,35 @@ class Listenable(Protocol):
 
         The callback is quick, may be called from any thread, and only a hint: it may come late, twice or not at all.
         """
+
+
+@runtime_checkable
+class BatchStore(Store, Protocol):
+    """Optional capability: many plans at once, so that they cost one commit, or one round trip, and not as many."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """Apply plans in the order given, each atomic on its own: as :meth:`Store.apply` one after the other.
+
+        Each plan sees those before it, and a conflict stops none of those after it. Whatever is applied is durable on
+        return. If it raises, plans were applied up to one of them and none after it, each of them whole; so they may be
+        applied again, one by one: those that were applied conflict with themselves (A5), or add nothing.
+
+        Args:
+            plans: as many as may keep other writers waiting; some hundreds.
+
+        Returns:
+            The answer to each plan, in their order.
+
+        Raises:
+            WriteFailedError: a ``Write`` failed: the plans before its plan are applied, its plan and those after it
+                left no trace.
+            StoreUnavailableError: transient failure; how many plans were committed may be unknown.
+        """
+
+
+@runtime_checkable
+class AsyncBatchStore(AsyncStore, Protocol):
+    """A :class:`BatchStore` for asyncio."""
+
+    async def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """As :meth:`BatchStore.apply_many`."""

@@ -13,6 +13,7 @@ from wfcore.ports import (
     AsyncCatalog,
     AsyncHookFeed,
     AsyncStore,
+    BatchStore,
     Catalog,
     DueQuery,
     History,
@@ -46,10 +47,16 @@ def to_async(port: Any, /) -> Any:
 
     Returns:
         An ``AsyncStore`` if it is a store, an ``AsyncHookFeed`` if it is a feed, an ``AsyncCatalog`` if it is a
-        catalog; all of them if it is all of them. A store is ``Listenable``, and tells what it tells.
+        catalog; all of them if it is all of them. A store is ``Listenable``, and tells what it tells; of a
+        ``BatchStore`` it is an ``AsyncBatchStore``.
     """
     is_store = hasattr(port, "retrieve") and hasattr(port, "apply")
-    is_one = {_Store: is_store, _Feed: isinstance(port, HookFeed), _Catalog: isinstance(port, Catalog)}
+    is_one = {
+        _Store: is_store,
+        _Batches: isinstance(port, BatchStore),
+        _Feed: isinstance(port, HookFeed),
+        _Catalog: isinstance(port, Catalog),
+    }
     if not any(is_one.values()):
         raise TypeError(f"{port!r} is no store, feed or catalog: it has no retrieve() and apply(), no due()")
     return type("_Adapted", tuple(part for part, fits in is_one.items() if fits), {})(port)
@@ -75,6 +82,11 @@ class _Store(_Threads):
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         return listen(self._port, callback)
+
+
+class _Batches(_Threads):
+    async def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        return await self._call(self._port.apply_many, plans)
 
 
 class _Feed(_Threads):

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wfcore.ports import Catalog, HookFeed, Listenable, Store
+from wfcore.ports import BatchStore, Catalog, HookFeed, Listenable, Store
 from wfcore.testing.conformance.adapter import Adapter, Clock
 from wfcore.testing.conformance.contents import CLAUSES, clause_of
 from wfcore.testing.conformance.loop import Loop
-from wfcore.testing.conformance.rig import ManyStore, Rig, StoreAndCatalog
+from wfcore.testing.conformance.rig import Rig, StoreAndCatalog
 from wfcore.testing.faults import StoreAndFeed
 
 
@@ -83,11 +83,9 @@ class Capabilities:
         return _able(store, Listenable)
 
     @pytest.fixture
-    def many(self, store: Any) -> ManyStore:
-        """A store that applies many plans at once."""
-        if not hasattr(store, "apply_many"):
-            pytest.skip("the store has no apply_many")
-        found: ManyStore = store
+    def batching(self, store: Any) -> BatchStore:
+        """A store that takes many plans at once."""
+        found: BatchStore = _able(store, BatchStore)
         return found
 
     @pytest.fixture

@@ -13,7 +13,16 @@ import attrs
 
 from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import AsyncCatalog, AsyncHookFeed, DueQuery, History, InstanceQuery, Listenable, Page
+from wfcore.ports import (
+    AsyncBatchStore,
+    AsyncCatalog,
+    AsyncHookFeed,
+    DueQuery,
+    History,
+    InstanceQuery,
+    Listenable,
+    Page,
+)
 
 T = TypeVar("T")
 
@@ -47,7 +56,7 @@ class Loop:
         kinds += [BridgedFeed] * isinstance(native, AsyncHookFeed)
         kinds += [BridgedCatalog] * isinstance(native, AsyncCatalog)
         kinds += [BridgedListenable] * isinstance(native, Listenable)
-        kinds += [BridgedMany] * hasattr(native, "apply_many")
+        kinds += [BridgedBatches] * isinstance(native, AsyncBatchStore)
         return type("Bridged", tuple(reversed(kinds)), {})(native, self)
 
     def entered(self, manager: AbstractAsyncContextManager[T]) -> tuple[T, Callable[..., Any]]:
@@ -125,10 +134,10 @@ class BridgedListenable(Bridge):
         return stop
 
 
-class BridgedMany(Bridge):
+class BridgedBatches(Bridge):
     """It takes many plans at once, too."""
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
-        """Each plan by itself, in one go."""
+        """As :meth:`wfcore.ports.BatchStore.apply_many`."""
         answers: Sequence[Applied | Conflict] = self._run(self.native.apply_many(plans))
         return answers

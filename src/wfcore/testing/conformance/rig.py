@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -12,7 +12,6 @@ from typing import Any, Protocol, Self
 import attrs
 
 from wfcore.model import Snapshot
-from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import Catalog, Store
 from wfcore.testing.conformance.adapter import Adapter
 from wfcore.testing.conformance.loop import Bridge, Loop
@@ -20,13 +19,6 @@ from wfcore.testing.conformance.loop import Bridge, Loop
 
 class StoreAndCatalog(Store, Catalog, Protocol):
     """A store that is its own catalog."""
-
-
-class ManyStore(Store, Protocol):
-    """A store that takes several plans at once."""
-
-    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
-        """Apply the plans in order, each atomic on its own; the answers in the same order."""
 
 
 @attrs.define

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from wfcore.testing.conformance.clauses.atomic import Atomic, Preconditions
+from wfcore.testing.conformance.clauses.batches import Batches
 from wfcore.testing.conformance.clauses.feed import Due, Notices
 from wfcore.testing.conformance.clauses.generated import Generated
 from wfcore.testing.conformance.clauses.identities import Answers, Deletes, Identities
 from wfcore.testing.conformance.clauses.lists import Counts, Lists, Pages
-from wfcore.testing.conformance.clauses.optional import Bound, Listeners, Many
+from wfcore.testing.conformance.clauses.optional import Bound, Listeners
 from wfcore.testing.conformance.clauses.records import Histories, Suspects
 from wfcore.testing.conformance.clauses.rivals import Appends, Cuts, Winners
 from wfcore.testing.conformance.clauses.shards import Shards
@@ -36,7 +37,7 @@ class StoreSuite(
     Faults,
     Answers,
     Bound,
-    Many,
+    Batches,
     Listeners,
     Due,
     Notices,

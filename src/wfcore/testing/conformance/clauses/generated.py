@@ -19,6 +19,7 @@ from wfcore.plan import (
     AddEvent,
     AddHook,
     AddInstance,
+    Applied,
     AtVersion,
     Conflict,
     DeleteInstance,
@@ -26,7 +27,7 @@ from wfcore.plan import (
     PutInstance,
     Write,
 )
-from wfcore.ports import Catalog, DueQuery, HookFeed, Store
+from wfcore.ports import BatchStore, Catalog, DueQuery, HookFeed, Store
 from wfcore.testing.conformance import strategies
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import NOW
@@ -78,6 +79,11 @@ class Machine(RuleBasedStateMachine):
         """Several instances, with any preconditions."""
         self._apply(data.draw(strategies.plans(self.world, self.refs, self.values)))
 
+    @rule(data=st.data())
+    def several_plans(self, data: st.DataObject) -> None:
+        """At once, if the store can."""
+        self._apply(*data.draw(st.lists(strategies.plans(self.world, self.refs, self.values), max_size=3)))
+
     @rule(data=st.data(), place=PLACES)
     def create(self, data: st.DataObject, place: int) -> None:
         """An instance with a hook, unless there is one."""
@@ -110,13 +116,21 @@ class Machine(RuleBasedStateMachine):
         if found:
             self._apply(_plan(ref, (_held(found),), DeleteInstance(ref)))
 
-    def _apply(self, plan: Plan) -> None:
+    def _apply(self, *plans: Plan) -> None:
+        store = self.bed.store
+        if isinstance(store, BatchStore) and len(plans) != 1:
+            answers = store.apply_many(plans)
+        else:
+            answers = [store.apply(plan) for plan in plans]
+        assert [*answers] == [self._evolved(plan) for plan in plans]
+
+    def _evolved(self, plan: Plan) -> Applied | Conflict:
         after = evolve(self.world, plan)
-        expected = after if isinstance(after, Conflict) else applied(after, plan)
-        assert self.bed.store.apply(plan) == expected
-        if not isinstance(after, Conflict):
-            self.world = after
-            self.notes = [*self.notes, *(each.value.text for each in _writes(plan))]
+        if isinstance(after, Conflict):
+            return after
+        self.world = after
+        self.notes = [*self.notes, *(each.value.text for each in _writes(plan))]
+        return applied(after, plan)
 
     @invariant()
     def a_retrieve_is_the_snapshot_of_the_rows(self) -> None:

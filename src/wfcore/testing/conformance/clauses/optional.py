@@ -1,4 +1,4 @@
-"""B1, B2, B3: bound stores, many plans at once, listeners."""
+"""B1, B3: bound stores, listeners."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from typing import Any
 import pytest
 
 from wfcore.errors import WriteFailedError
-from wfcore.plan import AddEvent, AddHook, AddInstance, Applied, Conflict, PutStep, Write
+from wfcore.plan import AddEvent, AddHook, AddInstance, Conflict, PutStep, Write
 from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import (
     OTHER,
     REF,
-    THIRD,
     create,
     event,
     hook,
     instance,
-    message,
     must,
-    send,
     step,
     tick,
 )
-from wfcore.testing.conformance.rig import ManyStore, Rig, cut
+from wfcore.testing.conformance.rig import Rig, cut
 
 PATIENCE = 5.0
 """Seconds until a listener must have been told."""
@@ -77,29 +74,6 @@ class Bound:
             must(bound.apply(create(OTHER)))
         assert [each.instance for each in cut(binding, REF, OTHER)] == [instance(), instance(OTHER)]
         assert (binding.retrieve(REF).steps, rig.written(binding)) == ((), [])
-
-
-class Many:
-    """Of many plans each is atomic on its own."""
-
-    def test_b2_each_plan_has_its_answer_in_their_order(self, many: ManyStore) -> None:
-        answers = many.apply_many([create(), create(OTHER), create(), send(), send(ref=THIRD)])
-        assert [type(each) for each in answers] == [Applied, Applied, Conflict, Applied, Conflict]
-        assert answers[2] == Conflict(REF, 1, "e1")
-        assert must(answers[3]).pending_hooks == {hook().id, message().id}
-
-    def test_b2_a_plan_sees_those_before_it(self, many: ManyStore) -> None:
-        answers = many.apply_many([create(), tick(1, PutStep(step())), tick(1), tick(2)])
-        assert [type(each) for each in answers] == [Applied, Applied, Conflict, Applied]
-        assert many.retrieve(REF).instance == instance(version=3)
-
-    def test_b2_a_conflict_leaves_no_trace_and_keeps_the_others(self, many: ManyStore) -> None:
-        many.apply(create())
-        many.apply_many([tick(7, *create(OTHER).mutations), create(THIRD)])
-        assert [each.instance for each in cut(many, REF, OTHER, THIRD)] == [instance(), None, instance(THIRD)]
-
-    def test_b2_no_plan_is_no_answer(self, many: ManyStore) -> None:
-        assert list(many.apply_many([])) == []
 
 
 class Listeners:
