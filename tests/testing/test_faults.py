@@ -29,6 +29,8 @@ from wfcore import (
     Dispatcher,
     DueQuery,
     FiredHook,
+    InstanceQuery,
+    MissingCapabilityError,
     Registry,
     StoreUnavailableError,
     plan_pause,
@@ -53,6 +55,14 @@ def store(inner: MemoryStore, clock: VirtualClock) -> FaultyStore:
     return FaultyStore(inner, clock=clock)
 
 
+class Plain:
+    """A store that is a feed, and nothing beside."""
+
+    def __init__(self, inner: MemoryStore) -> None:
+        self.retrieve, self.apply = inner.retrieve, inner.apply
+        self.due, self.next_due_at = inner.due, inner.next_due_at
+
+
 def create(store: MemoryStore, count: int = 1) -> list[str]:
     client = Client(store, Registry([patient]))
     return [client.create(patient, id=str(number)).ref for number in range(count)]
@@ -74,6 +84,29 @@ def test_without_faults_it_is_the_store_inside(store: FaultyStore, inner: Memory
     assert inner.retrieve(ref) == store.retrieve(ref)
     assert (inner.due(ALL), inner.next_due_at(ALL)) == (store.due(ALL), store.next_due_at(ALL))
     assert {ref} == set(heard)
+
+
+def test_it_is_the_catalog_that_the_store_inside_is(store: FaultyStore, inner: MemoryStore) -> None:
+    [ref, _other] = create(inner, 2)
+    query = InstanceQuery(limit=1)
+    assert store.list_instances(query) == inner.list_instances(query)
+    assert store.count_by_status(query) == inner.count_by_status(query)
+    assert store.history(ref, 1) == inner.history(ref, 1)
+    assert store.suspects(1, ref) == inner.suspects(1, ref)
+
+
+def test_if_the_store_inside_is_no_catalog_it_is_none(inner: MemoryStore, clock: VirtualClock) -> None:
+    create(inner)
+    client = Client(FaultyStore(Plain(inner), clock=clock), Registry([patient]))
+    with pytest.raises(MissingCapabilityError, match=r"^list_instances\(\) needs .* and Plain is none"):
+        client.list()
+    assert client.handle(patient, "0").history() == inner.history("patient#0")
+
+
+def test_many_plans_come_one_at_a_time_so_that_each_may_fail(store: FaultyStore, inner: MemoryStore) -> None:
+    store.lose_ack(committed=False)
+    handles = Client(store, Registry([patient])).create_many(patient, [("0", None), ("1", None)])
+    assert [handle.ref for handle in handles] == [row.ref for row in inner.suspects(10)]
 
 
 def test_a_conflict_is_a_real_one(store: FaultyStore, inner: MemoryStore) -> None:
@@ -119,6 +152,10 @@ def test_a_store_that_is_down_refuses_everything_for_that_long(
         lambda: store.apply(plan),
         lambda: store.due(ALL),
         lambda: store.next_due_at(ALL),
+        lambda: store.list_instances(InstanceQuery()),
+        lambda: store.count_by_status(InstanceQuery()),
+        lambda: store.history(ref),
+        lambda: store.suspects(1),
     ):
         with pytest.raises(StoreUnavailableError, match="down until"):
             call()

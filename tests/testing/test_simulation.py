@@ -490,6 +490,14 @@ def test_commands_through_the_client_are_at_the_simulated_time(sim: Simulation) 
     assert sim.now == run.get().created_at
 
 
+def test_its_client_reads_the_catalog_of_its_store(sim: Simulation) -> None:
+    made = sim.client.create_many(patient, [("1", None), ("2", None)])
+    assert [handle.get() for handle in reversed(made)] == [*sim.client.list().items]
+    assert sim.client.count_by_status()["active"] == 2
+    sim.run_until_idle()
+    assert sim.client.audit() == ()
+
+
 def test_simulations_may_share_a_store_one_after_the_other(sim: Simulation) -> None:
     """Such as one with the old code, and one with the new."""
     run = sim.create(patient, id="1")

@@ -32,11 +32,9 @@ class AuditFinding:
 async def history(commander: Commander, ref: str, run: int | None) -> History:
     """What is recorded of a run; by a retrieve if the store has no catalog, which tells of the current run only."""
     try:
-        catalog = commander.doors.catalog(f"history(run={run})")
+        return await commander.doors.catalog(f"history(run={run})").history(ref, run)
     except MissingCapabilityError as error:
         missing = error
-    else:
-        return await catalog.history(ref, run)
     snapshot = await commander.doors.retrieve(ref)
     if snapshot.instance is None:
         raise InstanceNotFoundError(ref)

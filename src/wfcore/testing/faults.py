@@ -18,8 +18,9 @@ from wfcore.keys import digest
 from wfcore.model import FiredHook, Hook, Snapshot
 from wfcore.outcome import Checkpointed
 from wfcore.plan import Applied, AtVersion, Conflict, Plan, PutInstance
-from wfcore.ports import DueQuery, HookFeed, Store
+from wfcore.ports import Catalog, DueQuery, HookFeed, Store
 from wfcore.testing.asked import Asked
+from wfcore.testing.inside import CatalogInside
 
 EVERYTHING = 1_000_000
 """A limit for feeds that limits nothing."""
@@ -108,8 +109,11 @@ class FaultPlan:
 
 
 @final
-class FaultyStore(Faults):
+class FaultyStore(Faults, CatalogInside):
     """A store with a store inside that works: in between, what a test asks for goes wrong.
+
+    It listens and is a catalog if the store inside does and is. It takes one plan at a time, whatever the store inside
+    does: so a fault may come between any two.
 
     Args:
         store: a store that is its own feed.
@@ -123,7 +127,7 @@ class FaultyStore(Faults):
     ) -> None:
         super().__init__(seed, clock)
         self._faults = faults or self._faults
-        self._store = store
+        self._store: StoreAndFeed = store
         self._random = random.Random(f"hooks {seed}")
         self._again: list[FiredHook] = []
         self._handed_out: set[tuple[str, datetime]] = set()
@@ -175,6 +179,10 @@ class FaultyStore(Faults):
         listen = getattr(self._store, "listen", None)
         stop: Callable[[], None] = listen(callback) if listen else _nothing
         return stop
+
+    def _catalog(self, operation: str) -> Catalog:
+        self._faults.check_up(operation)
+        return super()._catalog(operation)
 
     def _write_again(self, ref: str) -> None:
         """Be another writer, who is faster and changes nothing but the version."""

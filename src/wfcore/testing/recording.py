@@ -13,10 +13,11 @@ from wfcore.runner.arguments import check_store
 from wfcore.testing.clock import VirtualClock
 from wfcore.testing.errors import ClockMismatchError
 from wfcore.testing.faults import StoreAndFeed
+from wfcore.testing.inside import CatalogInside
 
 
 @final
-class RecordingStore:
+class RecordingStore(CatalogInside):
     """A store that tells of every plan that it has committed.
 
     Args:
@@ -25,7 +26,7 @@ class RecordingStore:
     """
 
     def __init__(self, store: StoreAndFeed, committed: Callable[[Plan, Sequence[str]], None]) -> None:
-        self._store = store
+        self._store: StoreAndFeed = store
         self._committed = committed
 
     def retrieve(self, ref: str) -> Snapshot:
@@ -50,7 +51,7 @@ class RecordingStore:
 
 
 @final
-class ClientStore:
+class ClientStore(CatalogInside):
     """The store as the test's own commands use it: without the faults, but written down.
 
     Args:
@@ -59,7 +60,7 @@ class ClientStore:
     """
 
     def __init__(self, store: RecordingStore, noted: Callable[[Plan], None]) -> None:
-        self._store = store
+        self._store: RecordingStore = store
         self._noted = noted
 
     def retrieve(self, ref: str) -> Snapshot:
