@@ -12,6 +12,7 @@ from wfcore.model import TERMINAL, Instance, InstanceStatus
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import Codec, InstanceQuery, Page, Store
 from wfcore.runner.arguments import check_client, check_statuses, check_store
+from wfcore.runner.bulk import create_many
 from wfcore.runner.commander import Commander
 from wfcore.runner.doors import BlockingDoors, at_once
 from wfcore.runner.handle import Handle
@@ -23,7 +24,6 @@ from wfcore.runner.requests import (
     adopt_bare_keys,
     check_known,
     create,
-    create_many,
     restart_or_create,
 )
 from wfcore.runner.runtime import REAL, Runtime
@@ -117,11 +117,14 @@ class Client:
     def create_many(
         self, workflow: Workflow[P, R], instances: Iterable[tuple[str, P]], /, *, tags: Mapping[str, str] | None = None
     ) -> builtins.list[Handle[R]]:
-        """Create many instances of one workflow, each in a transaction of its own; ids that exist are skipped.
+        """Create many instances of one workflow, each by itself or not at all; ids that exist are skipped.
+
+        A store that takes many plans at once (``BatchStore``, as those of wfcore are) commits a hundred of them in the
+        time of one; others, and bound stores, are given one after the other.
 
         Args:
             workflow: one of the registry's.
-            instances: ``(id, params)`` pairs.
+            instances: ``(id, params)`` pairs; a generator is asked for more as it goes.
             tags: labels for all of them.
 
         Returns:

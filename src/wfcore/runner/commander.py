@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import attrs
@@ -12,7 +12,7 @@ from wfcore.evolve import holds
 from wfcore.model import Instance, Snapshot
 from wfcore.plan import AddEvent, Applied, Conflict, DeleteInstance, Plan
 from wfcore.ports import Codec
-from wfcore.runner.doors import ReadingDoors, Signal
+from wfcore.runner.doors import ClientDoors, Signal
 from wfcore.runner.limits import tell_sizes
 from wfcore.runner.orders import Lost, Order
 from wfcore.runner.runtime import Runtime, patience
@@ -33,7 +33,7 @@ class Commander:
         poll_interval: how often a result is looked for where nobody tells of it: another process ends the instance.
     """
 
-    doors: ReadingDoors
+    doors: ClientDoors
     codec: Codec
     poll_interval: timedelta
 
@@ -53,15 +53,19 @@ class Commander:
         """The plan of a command, not applied. Raises what the command would."""
         return order.make(await self.doors.retrieve(order.ref), self.runtime.new_id())
 
-    async def execute(self, order: Order) -> Plan:
+    async def execute(self, order: Order, *, lost: Sequence[Lost] = ()) -> Plan:
         """Apply a command's plan; the one that took effect.
+
+        Args:
+            order: the command.
+            lost: plans of it whose acknowledgements were lost already.
 
         Raises:
             CommandError, CodecError: from ``order.make``: nothing was written.
             ContentionError: it lost too often, or it is not known whether it took effect.
             StoreUnavailableError: the store failed again and again.
         """
-        lost: list[Lost] = []
+        lost = [*lost]
         for tried in range(MAX_TRIES):
             if tried:
                 await self.doors.pause(0.001 * 2 ** min(tried, 7))

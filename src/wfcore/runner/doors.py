@@ -21,6 +21,7 @@ from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import (
     AsyncCatalog,
     AsyncStore,
+    BatchStore,
     Catalog,
     DueQuery,
     History,
@@ -70,8 +71,11 @@ class Doors(AsyncStore, Protocol):
         """As :class:`Listenable`; a store that is not never calls."""
 
 
-class ReadingDoors(Doors, Protocol):
-    """Those of a client, which reads what no tick needs."""
+class ClientDoors(Doors, Protocol):
+    """Those of a client, which does what no tick needs."""
+
+    async def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """As :class:`BatchStore`; by a store that is none, one after the other."""
 
     def catalog(self, wanted_by: str) -> AsyncCatalog:
         """The store's catalog. Raises ``MissingCapabilityError``, which says what wanted it, if it has none."""
@@ -129,6 +133,12 @@ class BlockingDoors:
         """As :meth:`wfcore.ports.Store.apply`."""
         return self._store.apply(plan)
 
+    async def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """As :meth:`ClientDoors.apply_many`."""
+        if isinstance(self._store, BatchStore):
+            return self._store.apply_many(plans)
+        return [self._store.apply(plan) for plan in plans]
+
     async def pause(self, seconds: float) -> None:
         """Let the thread wait."""
         self.runtime.pause(seconds)
@@ -142,7 +152,7 @@ class BlockingDoors:
         return listen(self._store, callback)
 
     def catalog(self, wanted_by: str) -> AsyncCatalog:
-        """As :meth:`ReadingDoors.catalog`."""
+        """As :meth:`ClientDoors.catalog`."""
         if not isinstance(self._store, Catalog):
             raise MissingCapabilityError(type(self._store).__name__, "Catalog", wanted_by)
         return BlockingCatalog(self._store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -81,23 +81,6 @@ def check_known(workflow: object, registry: Registry) -> None:
         raise TypeError(f"{workflow!r} is no workflow; pass what @workflow(name=...) made, not its name or function")
     if workflow not in registry:
         raise UnknownWorkflowError(workflow.name, tuple(sorted(registry.names)))
-
-
-A = TypeVar("A", bound=Address[Any])
-
-
-async def create_many(
-    commander: Commander, instances: Iterable[tuple[A, object]], *, tags: Mapping[str, str] | None
-) -> list[A]:
-    """Create instances one after the other; those that were created."""
-    created = []
-    for address, params in instances:
-        try:
-            await create(commander, address, params, tags=tags, on_conflict="raise")
-        except InstanceExistsError:
-            continue
-        created.append(address)
-    return created
 
 
 async def create(

@@ -14,6 +14,7 @@ from wfcore.ports import AsyncStore, Codec, InstanceQuery, Page
 from wfcore.runner.aio.doors import AsyncDoors
 from wfcore.runner.aio.handle import AsyncHandle
 from wfcore.runner.arguments import check_client, check_statuses, check_store
+from wfcore.runner.bulk import create_many
 from wfcore.runner.commander import Commander
 from wfcore.runner.purge import purge
 from wfcore.runner.reading import EVERYTHING, AuditFinding, audit
@@ -23,7 +24,6 @@ from wfcore.runner.requests import (
     adopt_bare_keys,
     check_known,
     create,
-    create_many,
     restart_or_create,
 )
 from wfcore.runner.runtime import REAL, Runtime
@@ -105,7 +105,7 @@ class AsyncClient:
     async def create_many(
         self, workflow: Workflow[P, R], instances: Iterable[tuple[str, P]], /, *, tags: Mapping[str, str] | None = None
     ) -> builtins.list[AsyncHandle[R]]:
-        """Create many instances of one workflow, one after the other; as :meth:`wfcore.Client.create_many`."""
+        """Create many instances of one workflow, many of them in one go; as :meth:`wfcore.Client.create_many`."""
         made = ((self.handle(workflow, instance_id), params) for instance_id, params in instances)
         return await create_many(self._commander, made, tags=tags)
 
