@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import breakdown, catalog, colours, postgres, replay, ticks
+from bench import batches, breakdown, catalog, colours, postgres, replay, ticks
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
         return
     print(replay.measure(quick=arguments.quick))
     print(ticks.measure(quick=arguments.quick))
+    print(batches.measure(quick=arguments.quick))
     print(colours.measure(quick=arguments.quick))
     print(catalog.measure(quick=arguments.quick))
     print(postgres.measure(quick=arguments.quick))

@@ -15,6 +15,8 @@ def test_the_quick_benchmark_prints_its_tables() -> None:
     assert 16 == len(rows)
     rows = [line for line in done.stdout.splitlines() if line.endswith(tuple("0123456789")) and "wake-up" in line]
     assert 2 == len(rows)
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("apply, ", "create, "))]
+    assert 4 == len(rows)
     rows = [line for line in done.stdout.splitlines() if line.startswith(("asyncio, ", "blocking "))]
     assert 4 == len(rows)
     rows = [line for line in done.stdout.splitlines() if line.startswith(("page of 100, ", "counts, ", "history of "))]
