@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 import attrs
 
@@ -88,8 +88,20 @@ def evolve(world: World, plan: Plan) -> World | Conflict:
     return {**world, **{ref: draft.rows() for ref, draft in drafts.items()}}
 
 
-def holds(precondition: Precondition, found: Instance | None) -> bool:
-    """Whether a precondition holds, given the row of its instance."""
+class Versioned(Protocol):
+    """What a precondition looks at: an instance, or two columns of its row."""
+
+    @property
+    def version(self) -> int:
+        """The instance's version."""
+
+    @property
+    def execution_id(self) -> str:
+        """Of the plan that wrote it last."""
+
+
+def holds(precondition: Precondition, found: Versioned | None) -> bool:
+    """Whether a precondition holds, given what its instance is; ``None``: there is none."""
     match precondition:
         case Absent():
             return found is None
@@ -101,8 +113,8 @@ def holds(precondition: Precondition, found: Instance | None) -> bool:
             assert_never(unreachable)
 
 
-def conflict(ref: str, found: Instance | None) -> Conflict:
-    """The conflict to report, given the row that was found in place of the expected one (rule A2)."""
+def conflict(ref: str, found: Versioned | None) -> Conflict:
+    """The conflict to report, given what was found in place of the expected one (rule A2)."""
     return Conflict(ref, found.version, found.execution_id) if found else Conflict(ref, None, None)
 
 

@@ -5,30 +5,27 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, assert_never
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from wfadapters import rows
 from wfadapters.columns import Table
 from wfadapters.sql import Sql
 from wfadapters.sqlite.faults import describe, is_transient
 from wfcore.errors import StoreUnavailableError, WriteFailedError
+from wfcore.evolve import conflict, holds
 from wfcore.failure import class_name
 from wfcore.keys import hook_ref
 from wfcore.model import Snapshot
 from wfcore.plan import (
-    Absent,
     AddEvent,
     AddHook,
     AddInstance,
     Applied,
-    AtVersion,
     Conflict,
     DeleteHook,
     DeleteInstance,
     DeleteStep,
-    Exists,
     Plan,
-    Precondition,
     PutEvent,
     PutHook,
     PutInstance,
@@ -70,7 +67,7 @@ def _touch(table: Table, kept: Collection[str]) -> str:
 
 def _append(table: Table) -> str:
     values = ", ".join("?" for _ in table.columns)
-    condition = "EXISTS (SELECT 1 FROM wfcore_instances WHERE ref = ?) ON CONFLICT DO NOTHING"
+    condition = "EXISTS (SELECT 1 FROM wfcore_instances WHERE ref = ?1) ON CONFLICT DO NOTHING"  # the first column
     return f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT {values} WHERE {condition}"
 
 
@@ -91,12 +88,10 @@ _ADD_EVENT = _append(rows.EVENTS)
 _ADD_HOOK = _append(rows.HOOKS)
 _DELETE_STEP = "DELETE FROM wfcore_steps WHERE instance_ref = ? AND run_number = ? AND key = ?"
 _DELETE_HOOK = "DELETE FROM wfcore_hooks WHERE instance_ref = ? AND id = ?"
-_DELETE_INSTANCE = (
-    "DELETE FROM wfcore_instances WHERE ref = ?",
-    "DELETE FROM wfcore_steps WHERE instance_ref = ?",
-    "DELETE FROM wfcore_events WHERE instance_ref = ?",
-    "DELETE FROM wfcore_hooks WHERE instance_ref = ?",
-)
+_DELETE_INSTANCE = [
+    f"DELETE FROM {table.name} WHERE {table.key[0]} = ?"  # noqa: S608 # as above
+    for table in (rows.INSTANCES, rows.STEPS, rows.EVENTS, rows.HOOKS)
+]
 
 
 def read(cursor: sqlite3.Cursor, ref: str, clock: Callable[[], datetime]) -> Snapshot:
@@ -116,9 +111,9 @@ def read(cursor: sqlite3.Cursor, ref: str, clock: Callable[[], datetime]) -> Sna
 def perform(cursor: sqlite3.Cursor, plan: Plan, writers: Mapping[type, Writer]) -> Applied | Conflict:
     """Perform a plan; a :class:`Conflict` is found before anything is written."""
     for precondition in plan.preconditions:
-        version, execution_id = cursor.execute(_READ_VERSION, (precondition.ref,)).fetchone() or (None, None)
-        if not _holds(precondition, version, execution_id):
-            return Conflict(precondition.ref, version, execution_id)
+        found = _version(cursor, precondition.ref)
+        if not holds(precondition, found):
+            return conflict(precondition.ref, found)
     appended = [each for each in plan.mutations if isinstance(each, (AddEvent, AddHook))]
     for index, mutation in enumerate(plan.mutations):  # first: a writer that commits must not commit half a plan
         if isinstance(mutation, Write):
@@ -127,20 +122,18 @@ def perform(cursor: sqlite3.Cursor, plan: Plan, writers: Mapping[type, Writer]) 
         if not isinstance(mutation, Write):
             _put(cursor, mutation)
     pending = frozenset(hook_id for (hook_id,) in cursor.execute(_READ_HOOK_IDS, (plan.ref,)).fetchall())
-    undelivered = [each for each in appended if not cursor.execute(_READ_VERSION, (each.ref,)).fetchone()]
+    undelivered = [each for each in appended if _version(cursor, each.ref) is None]
     return Applied(pending, tuple(undelivered))
 
 
-def _holds(precondition: Precondition, version: int | None, execution_id: str | None) -> bool:
-    match precondition:
-        case AtVersion():
-            return version == precondition.version and execution_id == precondition.execution_id
-        case Exists():
-            return version is not None
-        case Absent():
-            return version is None
-        case unreachable:
-            assert_never(unreachable)
+class _Version(NamedTuple):
+    version: int
+    execution_id: str
+
+
+def _version(cursor: sqlite3.Cursor, ref: str) -> _Version | None:
+    found = cursor.execute(_READ_VERSION, (ref,)).fetchone()
+    return None if found is None else _Version(*found)
 
 
 def _put(cursor: sqlite3.Cursor, mutation: RowMutation) -> None:
@@ -160,9 +153,9 @@ def _put(cursor: sqlite3.Cursor, mutation: RowMutation) -> None:
         case AddInstance(instance):
             cursor.execute(_ADD_INSTANCE, rows.instance_row(instance))
         case AddEvent(event):
-            cursor.execute(_ADD_EVENT, (*rows.event_row(event), event.instance_ref))
+            cursor.execute(_ADD_EVENT, rows.event_row(event))
         case AddHook(hook):
-            cursor.execute(_ADD_HOOK, (*rows.hook_row(hook), hook.instance_ref))
+            cursor.execute(_ADD_HOOK, rows.hook_row(hook))
         case DeleteStep(ref, run_number, key):
             cursor.execute(_DELETE_STEP, (ref, run_number, key))
         case DeleteInstance(ref):
