@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import nlargest, nsmallest
+from itertools import islice, takewhile
 from threading import Lock
 
 from wfadapters.clock import utc_now
@@ -70,24 +71,16 @@ class MemoryStore:
         """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
         with self._lock:
             now = self._clock()
-            fired: list[FiredHook] = []
-            for hook in self._admitted(query):
-                if hook.due_at > now or len(fired) == query.limit:
-                    break
-                if _taken_at(hook, query) <= now:
-                    fired.append(FiredHook(hook=hook, timestamp=now))
-            return fired
+            hooks = takewhile(lambda hook: hook.due_at <= now, self._admitted(query))
+            taken = (hook for hook in hooks if _taken_at(hook, query) <= now)
+            return [FiredHook(hook=hook, timestamp=now) for hook in islice(taken, query.limit)]
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
         with self._lock:
-            earliest: datetime | None = None
-            for hook in self._admitted(query):
-                if earliest is not None and hook.due_at >= earliest:
-                    break
-                taken_at = _taken_at(hook, query)
-                earliest = taken_at if earliest is None else min(earliest, taken_at)
-            return earliest
+            hooks = self._admitted(query)  # without a shard, the first of them is the first to be taken
+            some = islice(hooks, 1) if query.shard is None else hooks
+            return min((_taken_at(hook, query) for hook in some), default=None)
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""

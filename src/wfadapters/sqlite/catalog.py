@@ -44,8 +44,8 @@ _HAS_TAG = f"wfcore_tags AS o WHERE o.name = {_TAG} AND o.value = {_TAG}"
 _SAME = "o.status = w.status AND o.created_at = w.created_at AND o.ref = w.ref"
 _TAGGED = f" AND EXISTS (SELECT 1 FROM {_HAS_TAG} AND {_SAME})"  # noqa: S608 # names of our own
 _MANY = f"SELECT count(*) FROM (SELECT 1 FROM {_HAS_TAG} LIMIT 1000)"  # noqa: S608 # as above
-_JOINED = "wfcore_tags AS w CROSS JOIN wfcore_instances AS i ON i.ref = w.ref WHERE"
-_COLUMNS = ", ".join(f"i.{column}" for column in rows.INSTANCES.columns)
+_JOINED = "wfcore_tags AS w CROSS JOIN wfcore_instances USING (ref, status, created_at) WHERE"
+_COLUMNS = ", ".join(rows.INSTANCES.columns)
 
 READ_EVENTS = select(
     rows.EVENTS, "instance_ref = ?1 AND (consumed_run = ?2 OR consumed_by IS NULL AND ?2 = ?3) ORDER BY arrival"
@@ -76,8 +76,7 @@ def count_by_status(cursor: sqlite3.Cursor, query: InstanceQuery) -> Mapping[Ins
 def listing(source: str) -> str:
     """The statement that walks a lane from its newest instance to its oldest."""
     joined = source.replace("wfcore_tags AS w WHERE", _JOINED)
-    columns = _COLUMNS if joined != source else _COLUMNS.replace("i.", "w.")
-    return f"SELECT {columns} FROM {joined} ORDER BY w.created_at DESC, w.ref DESC"  # noqa: S608 # as above
+    return f"SELECT {_COLUMNS} FROM {joined} ORDER BY w.created_at DESC, w.ref DESC"  # noqa: S608 # as above
 
 
 def counting(source: str) -> str:

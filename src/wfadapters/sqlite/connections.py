@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 
 import attrs
@@ -18,7 +18,7 @@ from wfcore.keys import shard_of
 _RETRY_EVERY = 0.005
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Connections:
     """A pool without an upper limit: as many connections as threads use the store at the same time.
 
@@ -35,7 +35,7 @@ class Connections:
     on_connect: Callable[[sqlite3.Connection], object] | None
     _idle: deque[sqlite3.Cursor] = attrs.field(factory=deque, init=False)
     _process: int = attrs.field(factory=os.getpid, init=False)
-    _closed: list[bool] = attrs.field(factory=list, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
 
     @contextmanager
     def cursor(self, operation: str) -> Iterator[sqlite3.Cursor]:
@@ -71,13 +71,10 @@ class Connections:
 
     def close(self) -> None:
         """Close the idle connections now, and each of the others when it comes back."""
-        self._closed.append(True)
-        while self._idle:
-            try:
-                cursor = self._idle.pop()
-            except IndexError:  # another thread was faster
-                return
-            cursor.connection.close()
+        self._closed = True
+        with suppress(IndexError):  # that was the last
+            while True:
+                self._idle.pop().connection.close()
 
     def _open(self) -> sqlite3.Cursor:
         connection = sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False)
@@ -98,7 +95,7 @@ class Connections:
         deadline = monotonic() + self.timeout
         while True:
             try:
-                mode = _wal(cursor)
+                (mode,) = cursor.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY or monotonic() > deadline:
                     raise
@@ -107,13 +104,6 @@ class Connections:
             if mode == "wal":
                 return
             raise StoreError(f"{self.path} cannot be put into WAL mode, only {mode!r}: use a local file system")
-
-
-def _wal(cursor: sqlite3.Cursor) -> object:
-    (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        (mode,) = cursor.execute("PRAGMA journal_mode = WAL").fetchone()
-    return mode
 
 
 def plain_cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:

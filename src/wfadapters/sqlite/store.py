@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Literal, Self, TypeAlias, get_args
 
 from wfadapters.clock import utc_now
@@ -84,11 +84,8 @@ class SqliteStore:
 
     def retrieve(self, ref: str) -> Snapshot:
         """All rows of one instance; see :class:`wfcore.ports.Store`."""
-        with self._connections.cursor("retrieve") as cursor:
-            cursor.execute("BEGIN")
-            snapshot = read(cursor, ref, self._clock)
-            cursor.execute("COMMIT")
-        return snapshot
+        with self._reading("retrieve") as cursor:
+            return read(cursor, ref, self._clock)
 
     def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`."""
@@ -151,9 +148,7 @@ class SqliteStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _committed(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
