@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from wfcore.errors import StoreError, StoreUnavailableError
 
-_AGAIN = "nothing was written; it is tried again"
+AGAIN = "nothing was written; it is tried again"
+"""Advice where there is nothing to do."""
 _ADVICE: Mapping[int, str] = {
     sqlite3.SQLITE_BUSY: "another connection holds the database: end its transaction, or set a longer timeout",
     sqlite3.SQLITE_LOCKED: "another statement holds the table: end its transaction",
@@ -17,9 +18,9 @@ _ADVICE: Mapping[int, str] = {
     sqlite3.SQLITE_READONLY: "make the file and its directory writable for this user, then it goes on",
     sqlite3.SQLITE_CANTOPEN: "the directory must exist, and file and directory must be open to this user",
     sqlite3.SQLITE_PERM: "file and directory must be open to this user",
-    sqlite3.SQLITE_NOMEM: "memory is short; " + _AGAIN,
-    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted; " + _AGAIN,
-    sqlite3.SQLITE_PROTOCOL: "too many connections opened the file at once; " + _AGAIN,
+    sqlite3.SQLITE_NOMEM: "memory is short; " + AGAIN,
+    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted; " + AGAIN,
+    sqlite3.SQLITE_PROTOCOL: "too many connections opened the file at once; " + AGAIN,
 }
 _BROKEN: Mapping[int, str] = {
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database: give the store another path",

@@ -18,6 +18,7 @@ from wfadapters.sql import Sql
 from wfadapters.sqlite import catalog, feed, schema
 from wfadapters.sqlite.bound import BoundStore
 from wfadapters.sqlite.connections import Connections
+from wfadapters.sqlite.faults import AGAIN
 from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read
 from wfcore.errors import StoreUnavailableError, WriteFailedError
 from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
@@ -174,7 +175,7 @@ class SqliteStore:
         # SQLite has one writer at a time and its waiting is a poll; threads of this process queue here instead.
         if not self._turn.acquire(timeout=self._timeout):
             reason = f"other threads of this process kept writing for {self._timeout} s"
-            raise StoreUnavailableError(operation, reason, "nothing was written; it is tried again")
+            raise StoreUnavailableError(operation, reason, AGAIN)
         try:
             yield
         finally:
