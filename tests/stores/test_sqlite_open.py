@@ -100,6 +100,14 @@ def test_a_connection_is_not_used_again_after_an_error(open_sqlite: OpenSqlite) 
     assert len(opened) == 2
 
 
+def test_a_store_opens_and_reads_while_somebody_writes(
+    sqlite_store: SqliteStore, open_sqlite: OpenSqlite, connection: sqlite3.Connection
+) -> None:
+    sqlite_store.apply(create())
+    connection.execute("BEGIN IMMEDIATE")
+    assert open_sqlite(timeout=timedelta(0)).retrieve(REF) == sqlite_store.retrieve(REF)
+
+
 def test_a_closed_store_says_so(sqlite_store: SqliteStore) -> None:
     sqlite_store.close()
     sqlite_store.close()
