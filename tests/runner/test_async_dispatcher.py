@@ -456,6 +456,36 @@ def test_a_feed_that_is_broken_ends_it(how: str, caplog: pytest.LogCaptureFixtur
     assert ("the dispatcher ended" in caplog.text) == (how == "async with")
 
 
+def test_one_that_has_ended_before_its_time_does_not_say_that_it_is_running() -> None:
+    """A web server that goes on meanwhile can tell that nobody runs its workflows."""
+    floor, running = Floor(waits), []
+    floor.watched.always["before", "due"] = broken
+
+    async def host() -> None:
+        async with floor.dispatcher() as dispatcher:
+            running.append(dispatcher.is_running)
+            await asyncio.sleep(1)
+            running.append(dispatcher.is_running)
+
+    with pytest.raises(ZeroDivisionError):
+        floor.run(host())
+    assert running == [True, False]
+
+
+def test_it_says_whether_it_is_running() -> None:
+    floor, running = Floor(waits), []
+
+    async def main() -> None:
+        dispatcher = floor.dispatcher()
+        running.append(dispatcher.is_running)
+        async with dispatcher:
+            running.append(dispatcher.is_running)
+        running.append(dispatcher.is_running)
+
+    floor.run(main())
+    assert running == [False, True, False]
+
+
 def test_it_cannot_be_started_twice_nor_after_a_stop() -> None:
     floor = Floor(waits)
 

@@ -765,6 +765,30 @@ def test_a_running_dispatcher_cannot_be_started_again() -> None:
                 start()
 
 
+def test_it_says_whether_it_is_running() -> None:
+    dispatcher = Dispatcher(MemoryStore(), Registry([waits]))
+    running = [dispatcher.is_running]
+    with dispatcher:
+        running.append(dispatcher.is_running)
+    assert [*running, dispatcher.is_running] == [False, True, False]
+
+
+def test_one_that_has_ended_before_its_time_does_not_say_that_it_is_running(inner: AnyStore) -> None:
+    """A program that goes on meanwhile can tell that nobody runs its workflows."""
+    w = one_step(leave)
+    running = []
+
+    def block() -> None:
+        with Dispatcher(inner, Registry([w])) as dispatcher:
+            Client(inner, Registry([w])).create(w, 0)
+            dispatcher._thread.join(WAIT)
+            running.append(dispatcher.is_running)
+
+    with pytest.raises(SystemExit):
+        block()
+    assert running == [False]
+
+
 def test_run_until_idle_may_be_called_again_and_again(machine: Machine) -> None:
     store, registry = MemoryStore(machine.clock), Registry([waits])
     dispatcher = Dispatcher(store, registry, runtime=machine.runtime)

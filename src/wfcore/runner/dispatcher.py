@@ -96,6 +96,15 @@ class Dispatcher:
     def __repr__(self) -> str:
         return f"Dispatcher({self._registry!r}, concurrency={self._concurrency})"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun and has not ended. False in its block: it has ended before its time, see the log.
+
+        What has ended it is raised at the end of the block. A program that goes on meanwhile, as a web server does,
+        tells by this that nobody runs its workflows any more.
+        """
+        return self._roster.is_running
+
     def run(self) -> None:
         """Handle hooks as they become due, until :meth:`stop`.
 

@@ -69,6 +69,11 @@ class Roster:
         self._failure: BaseException | None = None
         self._fatal: BaseException | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its dispatcher has begun and has not ended."""
+        return self._running
+
     def begin(self) -> None:
         """Raises ``RuntimeError`` if the dispatcher runs already, or was stopped."""
         with self._changed:

@@ -92,6 +92,11 @@ class AsyncDispatcher:
     def __repr__(self) -> str:
         return f"AsyncDispatcher({self._registry!r}, concurrency={self._concurrency})"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun and has not ended; as :attr:`wfcore.Dispatcher.is_running`."""
+        return self._roster.is_running
+
     async def run(self) -> None:
         """Handle hooks as they become due, until :meth:`stop`; raises as :meth:`wfcore.Dispatcher.run`."""
         self._roster.begin()
