@@ -1,0 +1,1 @@
+"""A web shop whose orders are durable workflows, run inside the web server; see README.md."""
