@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from litestar.exceptions.responses import create_exception_response
 
 import wfcore
 
+_log = logging.getLogger(__name__)
 STATUSES: Mapping[type[Exception], int] = MappingProxyType(
     {
         wfcore.InstanceNotFoundError: 404,
@@ -28,9 +30,10 @@ STATUSES: Mapping[type[Exception], int] = MappingProxyType(
 
 
 def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Answer with the status of the error's class. What a database has said is for the log."""
+    """Answer with the status of the error's class. What a database says is for the log alone."""
     status = next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
     if status == 503:
+        _log.warning("%s %s: %s", request.method, request.url.path, error)
         refusal = HTTPException(status_code=status, detail="busy; try again", headers={"Retry-After": "1"})
     elif isinstance(error, HTTPException):
         refusal = HTTPException(status_code=status, detail=error.detail, extra=error.extra)

@@ -5,9 +5,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Timer
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
@@ -69,10 +71,14 @@ class Site:
     def read_until(self, wanted: str) -> None:
         """Wait until the server has printed something."""
         assert self.process.stderr is not None
+        impatience = Timer(PATIENCE, self.process.kill)
+        impatience.start()
         for line in self.process.stderr:
             self.printed.append(line)
             if wanted in line:
+                impatience.cancel()
                 return
+        impatience.cancel()
         pytest.fail("".join(self.printed))
 
     def end(self, how: signal.Signals) -> None:
@@ -86,14 +92,17 @@ class Site:
     def approve(self, order: str, *, granted: bool = True) -> int:
         return self.post(f"/orders/{order}/approval", {"by": "Ada", "granted": granted}).status_code
 
-    def progress(self, order: str, *, wait: float) -> Any:
-        return self.http.get(f"/orders/{order}", params={"wait": wait}).json()
+    def progress(self, order: str, *, until: Collection[str], wait: float = 10) -> Any:
+        """How far an order is, once it has one of these statuses."""
+        began = monotonic()
+        while monotonic() < began + PATIENCE:
+            progress = self.http.get(f"/orders/{order}", params={"wait": wait}).json()
+            if progress["status"] in until:
+                return progress
+        pytest.fail(f"{order} has not come to {until}")
 
     def outcome(self, order: str) -> Any:
-        """The order, once it has ended."""
-        while (progress := self.progress(order, wait=10))["status"] not in TERMINAL:
-            pass
-        return progress
+        return self.progress(order, until=TERMINAL)
 
     def close(self) -> None:
         self.end(signal.SIGKILL)
@@ -173,8 +182,7 @@ def test_an_order_that_is_not_approved_is_refunded(shared: tuple[Shop, Site]) ->
 def test_an_order_that_waits_says_for_what(shared: tuple[Shop, Site]) -> None:
     site = shared[1]
     order = site.post("/orders", LAMP).json()["id"]
-    while (progress := site.progress(order, wait=0.05))["status"] != "waiting":
-        pass
+    progress = site.progress(order, until=["waiting"], wait=0.05)
     assert progress["result"] is None
     assert "'wait_for_event:approval' waits for event 'approval'" in progress["why"]
 
@@ -231,7 +239,8 @@ def test_a_database_that_is_away_is_503_and_nothing_is_left_of_the_request(share
     answer = site.post("/orders", LAMP, key="late")
     (shop.folder / "elsewhere").rename(shop.folder / "shop")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert "database" not in answer.text
+    assert "unable to open" not in answer.text
+    site.read_until("POST /orders: store unavailable during place: unable to open database file")
     assert site.post("/orders", LAMP, key="late").status_code == 201
 
 
