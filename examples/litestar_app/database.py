@@ -40,7 +40,7 @@ class Database:
 
 def open_database(where: str, fulfilment: Workflow[Order, str]) -> AbstractAsyncContextManager[Database]:
     """Open the URL of a PostgreSQL database, or else the path of an SQLite file."""
-    if where.startswith("postgresql:"):
+    if where.startswith(("postgresql:", "postgres:")):
         from examples.litestar_app.postgres import open_postgres  # noqa: PLC0415 - psycopg is optional
 
         return open_postgres(where, fulfilment)
