@@ -1,7 +1,8 @@
 """What an operator asks, each a single statement: lists, counts, histories, candidates for an audit. No I/O.
 
 A *lane* is the instances of one status, and of one workflow if the query names any. An index has each lane in the order
-of a list, so a page is the beginning of the lanes' merge. Tags have an index of their own.
+of a list, so a page is merged of the beginnings of its lanes. Tags have an index of their own, for those that are rare;
+which ones are, PostgreSQL knows for given tags only, so lists and counts are planned each time.
 """
 
 from __future__ import annotations
@@ -21,10 +22,7 @@ from wfcore.ports import History, InstanceQuery, Page
 from wfcore.ports.catalog import STATUSES
 
 _INSTANCE = reading(rows.INSTANCES, "i")
-_FILTERS = """
-    (%(since)s::timestamptz IS NULL OR i.created_at >= %(since)s)
-    AND (%(before)s::timestamptz IS NULL OR i.created_at < %(before)s)
-"""
+_SINCE, _BEFORE = "i.created_at >= %(since)s::timestamptz", "i.created_at < %(before)s::timestamptz"
 _TAGGED = f"i.tags <> '{{}}' AND {labels('i.tags')} @> {labels('%(tags)s::text')}"
 _AFTER = "(i.created_at, i.ref) < (%(at)s::timestamptz, %(after)s::text)"
 
@@ -37,29 +35,40 @@ def list_instances(s: str, query: InstanceQuery) -> Question[Page[Instance]]:
     parameters = _parameters(query)
     if position is not None:
         parameters |= {"at": position[0], "after": position[1]}
-    conditions = [_FILTERS, *[_TAGGED] * bool(query.tags), *[_AFTER] * (position is not None)]
+    conditions = [*_filters(query), *[_AFTER] * (position is not None)]
+    first = f"ORDER BY i.created_at DESC, i.ref DESC LIMIT {query.limit + 1}"
     lanes = []
     for place, lane in enumerate(_lanes(query)):
         parameters |= {f"{column}{place}": value for column, value in lane.items()}
         own = [f"i.{column} = %({column}{place})s" for column in lane]
-        lanes.append(f"SELECT * FROM {s}.wfcore_instances i WHERE {' AND '.join(own + conditions)}")
+        lanes.append(f"(SELECT * FROM {s}.wfcore_instances i WHERE {' AND '.join(own + conditions)} {first})")
     walked = " UNION ALL ".join(lanes) or f"SELECT * FROM {s}.wfcore_instances i WHERE false"
-    sql = f"SELECT {_INSTANCE} FROM ({walked}) i ORDER BY i.created_at DESC, i.ref DESC LIMIT {query.limit + 1}"
-    return Question(sql.encode(), parameters, lambda found: query.page([rows.read_instance(row) for row in found]))
+    sql = f"SELECT {_INSTANCE} FROM ({walked}) i {first}"
+    return Question(sql.encode(), parameters, partial(_page, query), prepare=False)
 
 
 def count_by_status(s: str, query: InstanceQuery) -> Question[Mapping[InstanceStatus, int]]:
     """How many there are; see :class:`wfcore.ports.Catalog`."""
-    conditions = [_FILTERS, *[_TAGGED] * bool(query.tags)]
+    conditions = ["true", *_filters(query)]
     conditions += ["i.status = ANY (%(statuses)s::text[])"] * (query.statuses is not None)
     conditions += ["i.workflow_name = ANY (%(names)s::text[])"] * (query.workflow_names is not None)
     sql = f"SELECT i.status, count(*) FROM {s}.wfcore_instances i WHERE {' AND '.join(conditions)} GROUP BY i.status"
-    return Question(sql.encode(), _parameters(query), _counts)
+    return Question(sql.encode(), _parameters(query), _counts, prepare=False)
+
+
+def _page(query: InstanceQuery, found: Sequence[Sequence[Any]]) -> Page[Instance]:
+    return query.page([rows.read_instance(row) for row in found])
 
 
 def _counts(found: Sequence[Sequence[Any]]) -> Mapping[InstanceStatus, int]:
     counts = {row[0]: row[1] for row in found}
     return {status: counts.get(status, 0) for status in STATUSES}
+
+
+def _filters(query: InstanceQuery) -> list[str]:
+    """Only those that are given: no index is of use for `$1 IS NULL OR ...`."""
+    given = {_SINCE: query.created_since, _BEFORE: query.created_before, _TAGGED: query.tags or None}
+    return [condition for condition, value in given.items() if value is not None]
 
 
 def _lanes(query: InstanceQuery) -> list[dict[str, str]]:
@@ -112,7 +121,8 @@ def suspects(s: str, limit: int, after: str | None) -> Question[Sequence[Instanc
     """Candidates for an audit; see :class:`wfcore.ports.Catalog`.
 
     Whatever breaks rule O5, seen from afar: the timer is not where the earliest deadline is, a message has no hook.
-    Hooks that were put off are among it, and starts by other instances.
+    Hooks that were put off are among it, and starts by other instances. Live steps are counted, by their index:
+    for EXISTS PostgreSQL may read the whole table.
     """
     live = f"""
         FROM {s}.wfcore_steps t
@@ -133,10 +143,10 @@ def suspects(s: str, limit: int, after: str | None) -> Question[Sequence[Instanc
     sql = f"""
         SELECT {_INSTANCE} FROM {s}.wfcore_instances i WHERE i.ref > %(after)s AND CASE i.status
             WHEN 'active' THEN ({timer}) IS NULL
-            WHEN 'waiting' THEN ({timer}) IS DISTINCT FROM ({deadline}) OR NOT EXISTS (SELECT {live})
+            WHEN 'waiting' THEN ({timer}) IS DISTINCT FROM ({deadline}) OR (SELECT count(*) {live}) = 0
                 OR EXISTS ({unannounced})
             WHEN 'paused' THEN ({timer}) IS NOT NULL
-            ELSE ({timer}) IS NOT NULL OR EXISTS (SELECT {live})
+            ELSE ({timer}) IS NOT NULL OR (SELECT count(*) {live}) > 0
         END ORDER BY i.ref LIMIT %(limit)s
     """
     return Question(sql.encode(), {"after": after or "", "limit": limit}, _instances)

@@ -18,8 +18,10 @@ class Question(Generic[T_co]):
         sql: its text.
         parameters: its parameters, by name.
         read: makes the answer of all rows that it gives.
+        prepare: ``False``: PostgreSQL plans it for its parameters each time; ``None``: if often asked, once for all.
     """
 
     sql: bytes
     parameters: Mapping[str, Any]
     read: Callable[[Sequence[Sequence[Any]]], T_co]
+    prepare: bool | None = None

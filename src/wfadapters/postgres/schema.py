@@ -201,7 +201,12 @@ def _crc_by_nibble() -> Iterator[int]:
         yield crc
 
 
-_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2, _version_3)
+def _version_4(s: str) -> str:
+    """How often tags occur: PostgreSQL then finds rare ones by their index, and walks a list for common ones."""
+    return f"CREATE STATISTICS {s}.wfcore_instances_labels ON ({labels('tags')}) FROM {s}.wfcore_instances"
+
+
+_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2, _version_3, _version_4)
 SCHEMA_VERSION = len(_MIGRATIONS)
 """What this adapter writes into ``wfcore_meta``: a change of the above is one more migration."""
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 def ask(connection: psycopg.Connection[Any], question: Question[T]) -> T:
     """Ask, whatever kinds of cursors and rows the connection's owner prefers."""
     with psycopg.Cursor(connection, row_factory=psycopg.rows.tuple_row) as cursor:
-        return question.read(cursor.execute(question.sql, question.parameters).fetchall())
+        return question.read(cursor.execute(question.sql, question.parameters, prepare=question.prepare).fetchall())
 
 
 def perform(
@@ -40,7 +40,7 @@ def perform(
 async def ask_async(connection: psycopg.AsyncConnection[Any], question: Question[T]) -> T:
     """As :func:`ask`."""
     async with psycopg.AsyncCursor(connection, row_factory=psycopg.rows.tuple_row) as cursor:
-        await cursor.execute(question.sql, question.parameters)
+        await cursor.execute(question.sql, question.parameters, prepare=question.prepare)
         return question.read(await cursor.fetchall())
 
 
