@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from tests.mutants.catalog import ROOT, Mutant
+from tests.postgres.server import server_url
 
 Verdict: TypeAlias = Literal["killed", "survived", "broken", "hangs", "sound"]
 SECONDS_LIMIT = 60
@@ -84,6 +85,8 @@ def tried(mutants: Sequence[Mutant], processes: int) -> Iterator[Trial]:
     for name in ("hypothesis", "hypothesis.strategies", "attrs", "cattrs", "sybil"):
         importlib.import_module(name)
     assert not {"wfcore", "wfadapters"} & sys.modules.keys(), "they must be imported by each trial for itself"
+    if any("postgres" in each.killer for each in mutants):  # one server: a trial that ends leaves its own running
+        os.environ["WFCORE_TEST_POSTGRES_URL"] = server_url()
     left: list[Mutant | None] = [None, *mutants] if mutants else []
     running: dict[int, tuple[Mutant | None, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
