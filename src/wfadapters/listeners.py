@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 
-from wfcore.plan import Plan, Write
+from wfcore.plan import Applied, Conflict, Plan, Write
 
 _logger = logging.getLogger("wfcore.store")
 
@@ -33,6 +33,12 @@ class Listeners:
         refs = {plan.ref, *(mutation.ref for mutation in plan.mutations if not isinstance(mutation, Write))}
         for ref in sorted(refs):
             self.tell(ref)
+
+    def notify_all(self, plans: Sequence[Plan], answers: Sequence[Applied | Conflict]) -> None:
+        """As :meth:`notify`, for those that were applied."""
+        for plan, answer in zip(plans, answers, strict=True):
+            if isinstance(answer, Applied):
+                self.notify(plan)
 
     def tell(self, ref: str) -> None:
         """Call every callback with one ref."""

@@ -218,3 +218,18 @@ def test_a12_a_stricter_transaction_that_reads_old_rows_is_unavailable(
         postgres_store.apply(create() if late == create() else delete(1))
         assert isinstance(refused(bound, late), StoreUnavailableError)
         connection.rollback()
+
+
+def test_b2_plans_that_are_applied_at_once_lock_in_the_order_of_refs_whatever_theirs_is(
+    postgres_store: PostgresStore, bound: BoundStore, first: psycopg.Connection[object], database: Database
+) -> None:
+    """So two who apply several do not wait for each other: nothing behind the lock that is waited for is locked."""
+    for ref in (REF, OTHER):
+        postgres_store.apply(create(ref))
+    bound.apply(tick(1))
+    with ThreadPoolExecutor(1) as thread:
+        applying = thread.submit(postgres_store.apply_many, [tick(1, ref=OTHER), tick(1)])
+        database.wait_until_blocked()
+        assert isinstance(bound.apply(tick(1, ref=OTHER)), Applied)
+        first.rollback()
+        assert [Applied, Applied] == [type(each) for each in applying.result()]

@@ -29,7 +29,8 @@ _ROWS = f"""
     SET search_path = {MANY};
     CREATE TEMPORARY VIEW made AS
         SELECT format('order-%s#%s', n % 4, n) AS ref, format('order-%s', n % 4) AS workflow, n::text AS id,
-            timestamptz '{NOW.isoformat()}' + n * interval '1 second' AS at, n % 5 = 0 AS ended
+            timestamptz '{NOW.isoformat()}' + n * interval '1 second' AS at, n % 5 = 0 AS ended,
+            hashtext(n::text)::bigint + 2147483648 AS crc
         FROM generate_series(1, {COUNT}) n;
     INSERT INTO wfcore_instances (
         ref, workflow_name, instance_id, run_number, key_run, status, params, tags, created_at, updated_at, version,
@@ -42,15 +43,15 @@ _ROWS = f"""
         execution_id
     ) SELECT ref, 2, 'sleep:nap', 'sleep', 'nap', 0, 'waiting', 0, at, '[]', at, 'e1' FROM made WHERE NOT ended;
     INSERT INTO wfcore_hooks (
-        instance_ref, id, run_number, workflow_name, instance_id, reason, due_at, created_at, attempts
+        instance_ref, id, run_number, workflow_name, instance_id, reason, due_at, created_at, attempts, shard_hash
     ) SELECT ref, ref || CASE WHEN ended THEN '#terminal:2' ELSE '#timer' END, 2, workflow, id,
-        CASE WHEN ended THEN 'terminal' ELSE 'wake' END, at, at, 0 FROM made;
+        CASE WHEN ended THEN 'terminal' ELSE 'wake' END, at, at, 0, crc FROM made;
     -- One of ten has an event that it has not taken, and a hook that says so.
     INSERT INTO wfcore_events (instance_ref, id, type, payload, actor, created_at)
         SELECT ref, 'm', 'approved', '{{}}', 'user', at FROM made WHERE id LIKE '%1';
     INSERT INTO wfcore_hooks (
-        instance_ref, id, run_number, workflow_name, instance_id, reason, due_at, created_at, attempts
-    ) SELECT ref, ref || '#msg:m', 2, workflow, id, 'event', at, at, 0 FROM made WHERE id LIKE '%1';
+        instance_ref, id, run_number, workflow_name, instance_id, reason, due_at, created_at, attempts, shard_hash
+    ) SELECT ref, ref || '#msg:m', 2, workflow, id, 'event', at, at, 0, crc FROM made WHERE id LIKE '%1';
     -- All have taken one in their first run. One of them has recorded and taken a thousand then.
     INSERT INTO wfcore_events (instance_ref, id, type, payload, actor, created_at, consumed_by, consumed_run)
         SELECT ref, 'taken', 'approved', '{{}}', 'user', at, 'wait:approval', 1 FROM made;

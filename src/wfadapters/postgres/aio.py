@@ -10,30 +10,28 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 from wfadapters.listeners import Listeners
-from wfadapters.postgres import catalog
 from wfadapters.postgres import schema as tables
 from wfadapters.postgres.bound import AsyncBoundStore
 from wfadapters.postgres.driver import psycopg, psycopg_pool
 from wfadapters.postgres.faults import explained
 from wfadapters.postgres.listening import AsyncEar
 from wfadapters.postgres.question import Question
+from wfadapters.postgres.reads import AsyncReads
 from wfadapters.postgres.settings import Settings
 from wfadapters.postgres.statements import Statements
 from wfadapters.postgres.transaction import ask_async, perform_async
 from wfadapters.postgres.writes import AsyncWriter, execute_sql_async
 from wfadapters.sql import Sql
-from wfcore.errors import StoreError
-from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
+from wfcore.errors import StoreError, WriteFailedError
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.ports import DueQuery, History, InstanceQuery, Page
 
 T = TypeVar("T")
 
 
-class AsyncPostgresStore:
+class AsyncPostgresStore(AsyncReads):
     """As :class:`PostgresStore`, for one event loop.
 
-    It is an AsyncStore, an AsyncHookFeed, an AsyncCatalog, and Listenable. It opens with ``async with`` or
+    It is an AsyncBatchStore, an AsyncHookFeed, an AsyncCatalog, and Listenable. It opens with ``async with`` or
     :meth:`open`. Both kinds of stores may share a database.
 
     Args:
@@ -88,45 +86,21 @@ class AsyncPostgresStore:
         )
         await self._pool.open(wait=True)
 
-    async def retrieve(self, ref: str) -> Snapshot:
-        """All rows of one instance; see :class:`wfcore.ports.Store`."""
-        return await self._ask("retrieve", self._statements.retrieve(ref))
-
     async def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`."""
-        async with self._connection("apply") as connection:
-            result = await perform_async(connection, self._statements, plan, self._writers)
-        if isinstance(result, Applied):
-            self._listeners.notify(plan)
-        return result
+        [answer] = await self._committed([plan])
+        return answer
+
+    async def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        """Perform plans in one transaction and one round trip; see :class:`wfcore.ports.BatchStore`."""
+        try:
+            return await self._committed(plans) if plans else []
+        except WriteFailedError:  # as in PostgresStore
+            return [await self.apply(plan) for plan in plans]
 
     def within(self, connection: psycopg.AsyncConnection[Any]) -> AsyncBoundStore:
         """A store that works in the caller's transaction, on a connection to this database."""
         return AsyncBoundStore(connection, self._statements_within, self._writers)
-
-    async def due(self, query: DueQuery) -> Sequence[FiredHook]:
-        """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
-        return await self._ask("due", self._statements.due(query))
-
-    async def next_due_at(self, query: DueQuery) -> datetime | None:
-        """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
-        return await self._ask("next_due_at", self._statements.next_due_at(query))
-
-    async def list_instances(self, query: InstanceQuery) -> Page[Instance]:
-        """One page of instances; see :class:`wfcore.ports.Catalog`."""
-        return await self._ask("list_instances", catalog.list_instances(self._settings.schema, query))
-
-    async def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
-        """How many instances there are; see :class:`wfcore.ports.Catalog`."""
-        return await self._ask("count_by_status", catalog.count_by_status(self._settings.schema, query))
-
-    async def history(self, ref: str, run_number: int | None = None) -> History:
-        """What is recorded of a run; see :class:`wfcore.ports.Catalog`."""
-        return await self._ask("history", catalog.history(self._settings.schema, ref, run_number))
-
-    async def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
-        """Candidates for an audit; see :class:`wfcore.ports.Catalog`."""
-        return await self._ask("suspects", catalog.suspects(self._settings.schema, limit, after))
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """As :meth:`PostgresStore.listen`; callbacks run on the event loop."""
@@ -149,6 +123,12 @@ class AsyncPostgresStore:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _committed(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        async with self._connection("apply") as connection:
+            answers = await perform_async(connection, self._statements, plans, self._writers)
+        self._listeners.notify_all(plans, answers)
+        return answers
 
     async def _ask(self, operation: str, question: Question[T]) -> T:
         async with self._connection(operation) as connection:

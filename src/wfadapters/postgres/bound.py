@@ -41,7 +41,8 @@ class BoundStore:
         """Perform a plan; durable when the caller commits; see :class:`wfcore.ports.Store`."""
         with explained("apply"):
             self._begin("apply")
-            return perform(self.connection, self.statements, plan, self.writers)
+            [answer] = perform(self.connection, self.statements, [plan], self.writers)
+        return answer
 
     def _begin(self, operation: str) -> None:
         if _must_begin(self.connection, operation):
@@ -66,7 +67,8 @@ class AsyncBoundStore:
         """As :meth:`BoundStore.apply`."""
         with explained("apply"):
             await self._begin("apply")
-            return await perform_async(self.connection, self.statements, plan, self.writers)
+            [answer] = await perform_async(self.connection, self.statements, [plan], self.writers)
+        return answer
 
     async def _begin(self, operation: str) -> None:
         if _must_begin(self.connection, operation):

@@ -24,7 +24,7 @@ send to the same instance wait; ticks do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from wfadapters import rows
@@ -32,7 +32,7 @@ from wfadapters.columns import Table
 from wfadapters.postgres.driver import psycopg
 from wfadapters.postgres.faults import explained
 from wfadapters.postgres.settings import Settings
-from wfadapters.postgres.tables import definitions, inserting, labels, putting
+from wfadapters.postgres.tables import HOOKS, definitions, inserting, labels, putting, updating
 from wfcore.errors import CorruptRecordError, SchemaVersionError
 
 
@@ -57,7 +57,7 @@ def _tables(s: str) -> str:
     CREATE TABLE {s}.wfcore_events (
         {definitions(rows.EVENTS)}, arrival bigint GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (instance_ref, id)
     );
-    CREATE TABLE {s}.wfcore_hooks ({definitions(rows.HOOKS)}, PRIMARY KEY (instance_ref, id)) WITH (fillfactor = 80);
+    CREATE TABLE {s}.wfcore_hooks ({definitions(HOOKS)}, PRIMARY KEY (instance_ref, id)) WITH (fillfactor = 80);
     -- A retrieve must not grow with the events that were consumed long ago.
     CREATE INDEX wfcore_events_pending ON {s}.wfcore_events (instance_ref, arrival) WHERE consumed_by IS NULL;
     -- The order of due. Notices have an index of their own: if nobody takes them, they stay due for ever, and nobody
@@ -68,25 +68,23 @@ def _tables(s: str) -> str:
 
 
 def _mutations(s: str) -> str:
-    """The arms that perform one mutation: ``item`` is its name and its row or identity."""
-    update = ", ".join(f"{column} = r.{column}" for column in rows.EVENTS.columns if column not in rows.EVENTS.key)
-    event = f"jsonb_populate_record(NULL::{s}.wfcore_events, item -> 1)"
+    """The arms that perform one mutation: ``item`` is its name, then its row or identity; a ref comes first."""
     # Not an upsert at once: an event that is there keeps its number, and no lock is needed for it.
     put_event = f"""
-        UPDATE {s}.wfcore_events e SET {update} FROM {event} r WHERE e.instance_ref = r.instance_ref AND e.id = r.id;
+        {updating(s, rows.EVENTS)};
         IF NOT FOUND THEN
-            PERFORM {_lock(s, "item -> 1 ->> 'instance_ref'")};
+            PERFORM {_lock(s, "item ->> 1")};
             {putting(s, rows.EVENTS)};
         END IF;
     """
     return f"""
     WHEN 'PutInstance' THEN {putting(s, rows.INSTANCES)};
     WHEN 'PutStep' THEN {putting(s, rows.STEPS)};
-    WHEN 'PutHook' THEN {putting(s, rows.HOOKS)};
+    WHEN 'PutHook' THEN {putting(s, HOOKS)};
     WHEN 'DeleteHook' THEN DELETE FROM {s}.wfcore_hooks WHERE instance_ref = item ->> 1 AND id = item ->> 2;
     WHEN 'PutEvent' THEN {put_event}
     WHEN 'AddEvent' THEN {_append(s, rows.EVENTS)}
-    WHEN 'AddHook' THEN {_append(s, rows.HOOKS)}
+    WHEN 'AddHook' THEN {_append(s, HOOKS)}
     WHEN 'AddInstance' THEN {inserting(s, rows.INSTANCES)} ON CONFLICT DO NOTHING;
     WHEN 'DeleteStep' THEN
         DELETE FROM {s}.wfcore_steps
@@ -101,7 +99,7 @@ def _mutations(s: str) -> str:
 
 def _append(s: str, table: Table) -> str:
     return f"""
-        PERFORM FROM {s}.wfcore_instances WHERE ref = item -> 1 ->> 'instance_ref' FOR KEY SHARE;
+        PERFORM FROM {s}.wfcore_instances WHERE ref = item ->> 1 FOR KEY SHARE;
         IF FOUND THEN {inserting(s, table)} ON CONFLICT DO NOTHING; END IF;
     """
 
@@ -162,51 +160,17 @@ def _version_1(s: str) -> str:
 
 
 def _version_2(s: str) -> str:
-    """The indexes of the catalog."""
+    """The indexes of the catalog, and how often tags occur: rare ones are found by their index, common ones walking."""
     return f"""
     CREATE INDEX wfcore_instances_status ON {s}.wfcore_instances (status, created_at, ref);
     CREATE INDEX wfcore_instances_workflow ON {s}.wfcore_instances (workflow_name, status, created_at, ref);
     CREATE INDEX wfcore_instances_tags ON {s}.wfcore_instances
         USING gin (({labels("tags")}) jsonb_path_ops) WHERE tags <> '{{}}';
+    CREATE STATISTICS {s}.wfcore_instances_labels ON ({labels("tags")}) FROM {s}.wfcore_instances;
     """
 
 
-def _version_3(s: str) -> str:
-    """The hash of a hook's shard (rule R4), computed by the database, so that processes of before write it too."""
-    return f"""
-    CREATE FUNCTION {s}.wfcore_crc32(value text) RETURNS bigint
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $wfcore$
-    DECLARE
-        bytes bytea := convert_to(value, 'UTF8');
-        by_nibble bigint[] := ARRAY{list(_crc_by_nibble())}::bigint[];
-        crc bigint := 4294967295;
-    BEGIN
-        FOR i IN 0 .. length(bytes) - 1 LOOP
-            crc := crc # get_byte(bytes, i);
-            crc := (crc >> 4) # by_nibble[(crc & 15) + 1];
-            crc := (crc >> 4) # by_nibble[(crc & 15) + 1];
-        END LOOP;
-        RETURN crc # 4294967295;
-    END
-    $wfcore$;
-    ALTER TABLE {s}.wfcore_hooks
-        ADD COLUMN shard_hash bigint NOT NULL GENERATED ALWAYS AS ({s}.wfcore_crc32(instance_ref)) STORED;
-    """
-
-
-def _crc_by_nibble() -> Iterator[int]:
-    for crc in range(16):
-        for _ in range(4):
-            crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)  # noqa: PLW2901
-        yield crc
-
-
-def _version_4(s: str) -> str:
-    """How often tags occur: PostgreSQL then finds rare ones by their index, and walks a list for common ones."""
-    return f"CREATE STATISTICS {s}.wfcore_instances_labels ON ({labels('tags')}) FROM {s}.wfcore_instances"
-
-
-_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2, _version_3, _version_4)
+_MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2)
 SCHEMA_VERSION = len(_MIGRATIONS)
 """What this adapter writes into ``wfcore_meta``: a change of the above is one more migration."""
 

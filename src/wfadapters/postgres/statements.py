@@ -16,8 +16,8 @@ from wfadapters.columns import read_instant
 from wfadapters.postgres.cut import Cut, arm, lone
 from wfadapters.postgres.question import Question
 from wfadapters.postgres.schema import notice, wake_up
-from wfadapters.postgres.tables import microseconds, named, reading
-from wfcore.keys import hook_ref
+from wfadapters.postgres.tables import HOOKS, microseconds, reading, written
+from wfcore.keys import hook_ref, shard_hash
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import (
     Absent,
@@ -59,7 +59,7 @@ class Statements:
         self._clock = clock
         self._sender = sender
         self._retrieve = _retrieve(schema).encode()
-        self._apply = f"SELECT * FROM {schema}.wfcore_apply(%(plan)s::jsonb)".encode()
+        self._apply = _apply(schema).encode()
         kinds = [*product((False, True), repeat=2)]
         self._due = {kind: _due(schema, *kind).encode() for kind in kinds}
         self._next = {kind: _next(schema, *kind).encode() for kind in kinds}
@@ -72,13 +72,13 @@ class Statements:
 
         return Question(self._retrieve, {"ref": ref}, read)
 
-    def apply(self, plan: Plan) -> Question[Applied | Conflict]:
-        """The plan, its ``Write`` left out."""
+    def apply(self, plans: Sequence[Plan]) -> Question[Sequence[Applied | Conflict]]:
+        """The plans, without every ``Write``, and the answer to each."""
 
-        def read(found: Sequence[Sequence[Any]]) -> Applied | Conflict:
-            return _answer(plan, found[0])
+        def read(found: Sequence[Sequence[Any]]) -> Sequence[Applied | Conflict]:
+            return [_answer(plan, row) for plan, row in zip(plans, found, strict=True)]
 
-        return Question(self._apply, {"plan": _message(plan, self._sender)}, read)
+        return Question(self._apply, {"plans": _messages(plans, self._sender)}, read)
 
     def due(self, query: DueQuery) -> Question[Sequence[FiredHook]]:
         """The hooks that are due."""
@@ -134,28 +134,46 @@ def _snapshot(found: Sequence[Sequence[Any]], clock: Callable[[], datetime] | No
 # ---- apply
 
 
-def _message(plan: Plan, sender: str) -> str:
+def _apply(s: str) -> str:
+    return f"""
+        SELECT a.* FROM jsonb_array_elements(%(plans)s::jsonb) WITH ORDINALITY p (plan, place),
+            {s}.wfcore_apply(p.plan) a ORDER BY p.place
+    """
+
+
+_in_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+
+
+def _messages(plans: Sequence[Plan], sender: str) -> str:
+    """The first plan takes the locks of all, so that those who apply several do not wait for each other in a ring."""
+    messages = [_message(plan, sender) for plan in plans]
+    messages[0]["locks"] = _locks(plans)
+    return _in_json(messages)
+
+
+def _message(plan: Plan, sender: str) -> dict[str, Any]:
     appended = {each.ref for each in plan.mutations if isinstance(each, AddEvent | AddHook)}
-    message = {
+    return {
         "ref": plan.ref,
-        "locks": _locks(plan),
+        "locks": [],
         "given": [_expected(each) for each in plan.preconditions],
         "mutations": [_mutation(each) for each in plan.mutations if not isinstance(each, Write)],
         "appended": sorted(appended),
         "told": [f"{sender} {ref}" for ref in sorted(told(plan))],
     }
-    return json.dumps(message, ensure_ascii=False)
 
 
-def _locks(plan: Plan) -> list[tuple[str, bool, str]]:
+def _locks(plans: Sequence[Plan]) -> list[tuple[str, bool, str]]:
     """For each ref: whether it may be created or gets an event, and how its row is locked; ``schema`` says why."""
-    news = {each.ref for each in plan.preconditions if isinstance(each, Absent)}
-    news |= {each.ref for each in plan.mutations if isinstance(each, AddInstance | AddEvent)}
+    preconditions = [each for plan in plans for each in plan.preconditions]
+    mutations = [each for plan in plans for each in plan.mutations]
+    news = {each.ref for each in preconditions if isinstance(each, Absent)}
+    news |= {each.ref for each in mutations if isinstance(each, AddInstance | AddEvent)}
     strength = dict.fromkeys(news, "share")
-    strength |= {each.ref: "share" for each in plan.mutations if isinstance(each, AddHook)}
-    strength |= {each.ref: "share" for each in plan.preconditions if isinstance(each, Exists)}
-    strength |= {each.ref: "write" for each in plan.preconditions if isinstance(each, AtVersion)}
-    strength |= {each.ref: "delete" for each in plan.mutations if isinstance(each, DeleteInstance)}
+    strength |= {each.ref: "share" for each in mutations if isinstance(each, AddHook)}
+    strength |= {each.ref: "share" for each in preconditions if isinstance(each, Exists)}
+    strength |= {each.ref: "write" for each in preconditions if isinstance(each, AtVersion)}
+    strength |= {each.ref: "delete" for each in mutations if isinstance(each, DeleteInstance)}
     return [(ref, ref in news, strength[ref]) for ref in sorted(strength)]
 
 
@@ -173,13 +191,13 @@ def _mutation(mutation: RowMutation) -> tuple[Any, ...]:
     kind = type(mutation).__name__
     match mutation:
         case PutInstance(instance) | AddInstance(instance):
-            return kind, named(rows.INSTANCES, rows.instance_row(instance))
+            return kind, *written(rows.INSTANCES, rows.instance_row(instance))
         case PutStep(step):
-            return kind, named(rows.STEPS, rows.step_row(step))
+            return kind, *written(rows.STEPS, rows.step_row(step))
         case PutEvent(event) | AddEvent(event):
-            return kind, named(rows.EVENTS, rows.event_row(event))
+            return kind, *written(rows.EVENTS, rows.event_row(event))
         case PutHook(hook) | AddHook(hook):
-            return kind, named(rows.HOOKS, rows.hook_row(hook))
+            return kind, *written(HOOKS, (*rows.hook_row(hook), shard_hash(hook.instance_ref)))
         case DeleteHook(hook_id):
             return kind, hook_ref(hook_id), hook_id
         case DeleteStep(ref, run_number, key):

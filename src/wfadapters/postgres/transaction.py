@@ -1,8 +1,8 @@
-"""One question on one connection, and one plan; blocking, and for asyncio."""
+"""One question on one connection, and plans; blocking, and for asyncio."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from wfadapters.postgres.driver import psycopg
@@ -21,20 +21,20 @@ def ask(connection: psycopg.Connection[Any], question: Question[T]) -> T:
 
 
 def perform(
-    connection: psycopg.Connection[Any], statements: Statements, plan: Plan, writers: Mapping[type, Writer]
-) -> Applied | Conflict:
-    """Perform a plan: in one statement, or, with writes, in a transaction or a savepoint, after its rows."""
-    question, writes = statements.apply(plan), writes_of(plan)
+    connection: psycopg.Connection[Any], statements: Statements, plans: Sequence[Plan], writers: Mapping[type, Writer]
+) -> Sequence[Applied | Conflict]:
+    """Perform plans: in one statement, or, with writes, in a transaction or a savepoint, after their rows."""
+    question, writes = statements.apply(plans), writes_of(plans)
     if not writes:
         return ask(connection, question)
     with explained_commit(writes), connection.transaction():
-        result = ask(connection, question)
-        if isinstance(result, Applied):
-            for each in writes:
+        answers = ask(connection, question)
+        for each in writes:
+            if isinstance(answers[each.place], Applied):
                 writer = each.writer(writers)
                 with each.explained(connection):
                     writer(connection, each.value)
-    return result
+    return answers
 
 
 async def ask_async(connection: psycopg.AsyncConnection[Any], question: Question[T]) -> T:
@@ -45,18 +45,21 @@ async def ask_async(connection: psycopg.AsyncConnection[Any], question: Question
 
 
 async def perform_async(
-    connection: psycopg.AsyncConnection[Any], statements: Statements, plan: Plan, writers: Mapping[type, AsyncWriter]
-) -> Applied | Conflict:
+    connection: psycopg.AsyncConnection[Any],
+    statements: Statements,
+    plans: Sequence[Plan],
+    writers: Mapping[type, AsyncWriter],
+) -> Sequence[Applied | Conflict]:
     """As :func:`perform`."""
-    question, writes = statements.apply(plan), writes_of(plan)
+    question, writes = statements.apply(plans), writes_of(plans)
     if not writes:
         return await ask_async(connection, question)
     with explained_commit(writes):
         async with connection.transaction():
-            result = await ask_async(connection, question)
-            if isinstance(result, Applied):
-                for each in writes:
+            answers = await ask_async(connection, question)
+            for each in writes:
+                if isinstance(answers[each.place], Applied):
                     writer = each.writer(writers)
                     with each.explained(connection):
                         await writer(connection, each.value)
-    return result
+    return answers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
@@ -35,13 +35,15 @@ async def execute_sql_async(connection: psycopg.AsyncConnection[Any], value: Sql
 
 @attrs.frozen
 class OneWrite:
-    """One ``Write`` of a plan.
+    """One ``Write`` of several plans.
 
     Attributes:
+        place: its plan's among the plans.
         index: its index in ``plan.mutations``.
         value: what is written.
     """
 
+    place: int
     index: int
     value: object
 
@@ -77,14 +79,19 @@ class OneWrite:
         return WriteFailedError(self.index, class_name(type(self.value)), reason, *advice)
 
 
-def writes_of(plan: Plan) -> list[OneWrite]:
-    """The writes of a plan, in order."""
-    return [OneWrite(index, each.value) for index, each in enumerate(plan.mutations) if isinstance(each, Write)]
+def writes_of(plans: Sequence[Plan]) -> list[OneWrite]:
+    """The writes of plans, in order."""
+    return [
+        OneWrite(place, index, each.value)
+        for place, plan in enumerate(plans)
+        for index, each in enumerate(plan.mutations)
+        if isinstance(each, Write)
+    ]
 
 
 @contextmanager
 def explained_commit(writes: list[OneWrite]) -> Iterator[None]:
-    """A constraint that is only checked at the commit was broken by a user's ``Write``."""
+    """A constraint that is only checked at the commit was broken by a user's ``Write``: the last is named."""
     try:
         yield
     except psycopg.IntegrityError as error:

@@ -157,9 +157,7 @@ class SqliteStore:
             cursor.execute("BEGIN IMMEDIATE")
             answers = [perform(cursor, plan, self._writers) for plan in plans]
             commit(cursor, plans)
-        for plan, answer in zip(plans, answers, strict=True):
-            if isinstance(answer, Applied):
-                self._listeners.notify(plan)
+        self._listeners.notify_all(plans, answers)
         return answers
 
     @contextmanager
