@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import selectors
-import socket
-from threading import Lock, Thread
-from typing import Any
+from threading import Event, Lock, Thread
 
 from wfadapters.listeners import Listeners
 from wfadapters.postgres.driver import psycopg
@@ -20,80 +17,16 @@ _logger = logging.getLogger("wfcore.store")
 _RETRY_EVERY = 1.0
 
 
-def heard(settings: Settings, listeners: Listeners, notify: psycopg.Notify) -> None:
-    """Pass a notification on, unless this store has sent it: then its listeners know."""
-    sender, _, ref = notify.payload.partition(" ")
-    if sender != settings.sender:
-        listeners.tell(ref)
-
-
-class Ear:
-    """Listens in a thread, from :meth:`start` to :meth:`stop`."""
-
-    def __init__(self, settings: Settings, listeners: Listeners) -> None:
-        self._settings = settings
-        self._listeners = listeners
-        self._lock = Lock()
-        self._thread: Thread | None = None
-
-    def start(self) -> None:
-        """Begin; a second call does nothing. It listens when this returns, if the server can be reached now."""
-        with self._lock:
-            if self._thread is None:
-                self._stop, self._stopped = socket.socketpair()
-                self._thread = Thread(target=self._run, args=(self._connect(),), name="wfcore-listen", daemon=True)
-                self._thread.start()
-
-    def stop(self) -> None:
-        """End; a second call does nothing, and it cannot begin again."""
-        with self._lock:
-            if self._thread is not None:
-                self._stop.close()
-                self._thread.join()
-                self._stopped.close()
-
-    def _connect(self) -> psycopg.Connection[Any] | None:
-        try:
-            connection = psycopg.connect(self._settings.conninfo, autocommit=True)
-            connection.execute(f"LISTEN {self._settings.schema}".encode())
-        except psycopg.Error as error:
-            _logger.warning("cannot listen for notifications: %s", error)
-            return None
-        return connection
-
-    def _run(self, connection: psycopg.Connection[Any] | None) -> None:
-        while not self._stop_after_waiting_for(connection):
-            connection = self._hear(connection) if connection else self._connect()
-        if connection:
-            connection.close()
-
-    def _stop_after_waiting_for(self, connection: psycopg.Connection[Any] | None) -> bool:
-        """Wait for news, or without a connection for the time to try again; tell whether to stop instead."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._stopped, selectors.EVENT_READ)
-            if connection:
-                selector.register(connection.fileno(), selectors.EVENT_READ)
-            return any(key.fileobj is self._stopped for key, _ in selector.select(None if connection else _RETRY_EVERY))
-
-    def _hear(self, connection: psycopg.Connection[Any]) -> psycopg.Connection[Any] | None:
-        try:
-            for notify in connection.notifies(timeout=0):
-                heard(self._settings, self._listeners, notify)
-        except psycopg.Error as error:
-            _logger.warning("lost the connection that listens for notifications: %s", error)
-            connection.close()
-            return None
-        return connection
-
-
 class AsyncEar:
-    """Listens in a task of the store's loop, from :meth:`start` to :meth:`stop`."""
+    """Listens in a task of a loop, from :meth:`start` to :meth:`stop`."""
 
     def __init__(self, settings: Settings, listeners: Listeners) -> None:
         self._settings = settings
         self._listeners = listeners
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        self.tried = Event()
+        """Set once it listens, or cannot."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin soon; a second call does nothing. Any thread may call it."""
@@ -116,11 +49,47 @@ class AsyncEar:
                 await self._listen()
             except psycopg.Error as error:
                 _logger.warning("cannot listen for notifications: %s", error)
+                self.tried.set()
                 await asyncio.sleep(_RETRY_EVERY)
 
     async def _listen(self) -> None:
         connection = await psycopg.AsyncConnection.connect(self._settings.conninfo, autocommit=True)
         async with connection:
             await connection.execute(f"LISTEN {self._settings.schema}".encode())
+            self.tried.set()
             async for notify in connection.notifies():
-                heard(self._settings, self._listeners, notify)
+                self._hear(notify)
+
+    def _hear(self, notify: psycopg.Notify) -> None:
+        """Pass a notification on, unless this store has sent it: then its listeners know."""
+        sender, _, ref = notify.payload.partition(" ")
+        if sender != self._settings.sender:
+            self._listeners.tell(ref)
+
+
+class Ear:
+    """The same for a store without a loop: it has one of its own, in a thread, from the first :meth:`start` on."""
+
+    def __init__(self, settings: Settings, listeners: Listeners) -> None:
+        self._ear = AsyncEar(settings, listeners)
+        self._lock = Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin; a second call does nothing. It listens when this returns, if the server can be reached now."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.SelectorEventLoop()  # what psycopg needs, on Windows too
+                self._thread = Thread(target=self._loop.run_forever, name="wfcore-listen", daemon=True)
+                self._thread.start()
+                self._ear.start(self._loop)
+                self._ear.tried.wait()
+
+    def stop(self) -> None:
+        """End; a second call does nothing, and it cannot begin again."""
+        with self._lock:
+            if self._loop and self._thread.is_alive():  # not in a forked child
+                asyncio.run_coroutine_threadsafe(self._ear.stop(), self._loop).result()
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()

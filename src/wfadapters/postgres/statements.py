@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from functools import partial
 from typing import Any, assert_never
 
 from wfadapters import rows
@@ -60,37 +60,23 @@ class Statements:
         self._sender = sender
         self._retrieve = _retrieve(schema).encode()
         self._apply = _apply(schema).encode()
-        kinds = [*product((False, True), repeat=2)]
-        self._due = {kind: _due(schema, *kind).encode() for kind in kinds}
-        self._next = {kind: _next(schema, *kind).encode() for kind in kinds}
+        self._schema = schema
 
     def retrieve(self, ref: str) -> Question[Snapshot]:
         """All rows of one instance, as one consistent cut."""
-
-        def read(found: Sequence[Sequence[Any]]) -> Snapshot:
-            return _snapshot(found, self._clock)
-
-        return Question(self._retrieve, {"ref": ref}, read)
+        return Question(self._retrieve, {"ref": ref}, partial(_snapshot, self._clock))
 
     def apply(self, plans: Sequence[Plan]) -> Question[Sequence[Applied | Conflict]]:
         """The plans, without every ``Write``, and the answer to each."""
-
-        def read(found: Sequence[Sequence[Any]]) -> Sequence[Applied | Conflict]:
-            return [_answer(plan, row) for plan, row in zip(plans, found, strict=True)]
-
-        return Question(self._apply, {"plans": _messages(plans, self._sender)}, read)
+        return Question(self._apply, {"plans": _messages(plans, self._sender)}, partial(_answers, plans))
 
     def due(self, query: DueQuery) -> Question[Sequence[FiredHook]]:
         """The hooks that are due."""
-        return Question(self._due[_kind(query)], self._wanted(query), _fired)
+        return Question(_due(self._schema, query).encode(), self._wanted(query), _fired)
 
     def next_due_at(self, query: DueQuery) -> Question[datetime | None]:
         """When the next hook is due."""
-
-        def read(found: Sequence[Sequence[Any]]) -> datetime | None:
-            return _first(found, query.shard)
-
-        return Question(self._next[_kind(query)], self._wanted(query), read)
+        return Question(_next(self._schema, query).encode(), self._wanted(query), partial(_first, query.shard))
 
     def _wanted(self, query: DueQuery) -> Mapping[str, Any]:
         shard = query.shard or _ALL
@@ -120,7 +106,7 @@ def _retrieve(s: str) -> str:
     return " UNION ALL ".join(arms)
 
 
-def _snapshot(found: Sequence[Sequence[Any]], clock: Callable[[], datetime] | None) -> Snapshot:
+def _snapshot(clock: Callable[[], datetime] | None, found: Sequence[Sequence[Any]]) -> Snapshot:
     cut = Cut.of(found)
     return Snapshot(
         instance=next(map(rows.read_instance, cut.instances), None),
@@ -229,6 +215,10 @@ def told(plan: Plan) -> set[str]:
     return told
 
 
+def _answers(plans: Sequence[Plan], found: Sequence[Sequence[Any]]) -> Sequence[Applied | Conflict]:
+    return [_answer(plan, row) for plan, row in zip(plans, found, strict=True)]
+
+
 def _answer(plan: Plan, found: Sequence[Any]) -> Applied | Conflict:
     conflict_ref, version, execution_id, pending, undelivered = found
     if conflict_ref is not None:
@@ -250,46 +240,46 @@ _STOLEN = f"h.due_at <= coalesce({_AT} - %(steal_after)s::interval, '-infinity')
 _LONGEST = timedelta(days=2_000_000)  # an instant that is so long ago can still be written
 
 
-def _kind(query: DueQuery) -> tuple[bool, bool]:
-    """Whether notices are wanted, and whether there are hooks of other shards."""
-    return query.terminal_notices, query.shard is not None and query.shard.count > 1
+def _is_sharded(query: DueQuery) -> bool:
+    """Whether there are hooks of other shards."""
+    return query.shard is not None and query.shard.count > 1
 
 
-def _due(s: str, notices: bool, sharded: bool) -> str:  # noqa: FBT001 - as _kind says
-    before = " OR ".join(kind("b") for kind in _kinds(notices=notices))
+def _due(s: str, query: DueQuery) -> str:
+    before = " OR ".join(kind("b") for kind in _kinds(query))
     condition = f"""h.due_at <= {_AT} AND NOT EXISTS (
         SELECT FROM {s}.wfcore_hooks b
         WHERE b.instance_ref = h.instance_ref AND (b.due_at, b.id) < (h.due_at, h.id) AND ({before})
     )"""
-    if sharded:
+    if _is_sharded(query):
         condition = f"({_STOLEN} OR {_OWN}) AND {condition}"
-    return _walk(s, condition, "%(limit)s", notices=notices)
+    return _walk(s, query, condition, "%(limit)s")
 
 
-def _next(s: str, notices: bool, sharded: bool) -> str:  # noqa: FBT001 - as _kind says
-    conditions = (_OWN, f"NOT {_OWN}") if sharded else ("true",)
-    return " UNION ALL ".join(f"({_walk(s, condition, '1', notices=notices)})" for condition in conditions)
+def _next(s: str, query: DueQuery) -> str:
+    conditions = (_OWN, f"NOT {_OWN}") if _is_sharded(query) else ("true",)
+    return " UNION ALL ".join(f"({_walk(s, query, condition, '1')})" for condition in conditions)
 
 
-def _walk(s: str, condition: str, limit: str, *, notices: bool) -> str:
+def _walk(s: str, query: DueQuery, condition: str, limit: str) -> str:
     """Walks the index of due hooks, with notices both indexes in turn, each up to the limit."""
     first = f"ORDER BY h.due_at, h.id LIMIT {limit}"
     arms = " UNION ALL ".join(
         f"(SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h')} AND {_ADMITTED} AND {condition} {first})"
-        for kind in _kinds(notices=notices)
+        for kind in _kinds(query)
     )
     return f"SELECT {reading(rows.HOOKS, 'h')}, {microseconds(_AT)} FROM ({arms}) h {first}"
 
 
-def _kinds(*, notices: bool) -> Sequence[Callable[[str], str]]:
-    return (wake_up, notice) if notices else (wake_up,)
+def _kinds(query: DueQuery) -> Sequence[Callable[[str], str]]:
+    return (wake_up, notice) if query.terminal_notices else (wake_up,)
 
 
 def _fired(found: Sequence[Sequence[Any]]) -> Sequence[FiredHook]:
     return tuple(FiredHook(hook=rows.read_hook(row[:-1]), timestamp=read_instant(row[-1])) for row in found)
 
 
-def _first(found: Sequence[Sequence[Any]], shard: Shard | None) -> datetime | None:
+def _first(shard: Shard | None, found: Sequence[Sequence[Any]]) -> datetime | None:
     hooks = [rows.read_hook(row[:-1]) for row in found]
     if shard is None:
         return next((hook.due_at for hook in hooks), None)
