@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -10,25 +11,65 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 from wfadapters.listeners import Listeners
+from wfadapters.postgres import catalog
 from wfadapters.postgres import schema as tables
 from wfadapters.postgres.bound import AsyncBoundStore
 from wfadapters.postgres.driver import psycopg, psycopg_pool
 from wfadapters.postgres.faults import explained
 from wfadapters.postgres.listening import AsyncEar
 from wfadapters.postgres.question import Question
-from wfadapters.postgres.reads import AsyncReads
 from wfadapters.postgres.settings import Settings
 from wfadapters.postgres.statements import Statements
 from wfadapters.postgres.transaction import ask_async, perform_async
 from wfadapters.postgres.writes import AsyncWriter, execute_sql_async
 from wfadapters.sql import Sql
 from wfcore.errors import StoreError, WriteFailedError
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
+from wfcore.ports import DueQuery, History, InstanceQuery, Page
 
 T = TypeVar("T")
 
 
-class AsyncPostgresStore(AsyncReads):
+class _Reads(ABC):
+    """The store but for its writing."""
+
+    _settings: Settings
+    _statements: Statements
+
+    @abstractmethod
+    async def _ask(self, operation: str, question: Question[T]) -> T: ...
+
+    async def retrieve(self, ref: str) -> Snapshot:
+        """All rows of one instance; see :class:`wfcore.ports.Store`."""
+        return await self._ask("retrieve", self._statements.retrieve(ref))
+
+    async def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
+        return await self._ask("due", self._statements.due(query))
+
+    async def next_due_at(self, query: DueQuery) -> datetime | None:
+        """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
+        return await self._ask("next_due_at", self._statements.next_due_at(query))
+
+    async def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        """One page of instances; see :class:`wfcore.ports.Catalog`."""
+        return await self._ask("list_instances", catalog.list_instances(self._settings.schema, query))
+
+    async def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        """How many instances there are; see :class:`wfcore.ports.Catalog`."""
+        return await self._ask("count_by_status", catalog.count_by_status(self._settings.schema, query))
+
+    async def history(self, ref: str, run_number: int | None = None) -> History:
+        """What is recorded of a run; see :class:`wfcore.ports.Catalog`."""
+        return await self._ask("history", catalog.history(self._settings.schema, ref, run_number))
+
+    async def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        """Candidates for an audit; see :class:`wfcore.ports.Catalog`."""
+        return await self._ask("suspects", catalog.suspects(self._settings.schema, limit, after))
+
+
+class AsyncPostgresStore(_Reads):
     """As :class:`PostgresStore`, for one event loop.
 
     It is an AsyncBatchStore, an AsyncHookFeed, an AsyncCatalog, and Listenable. It opens with ``async with`` or

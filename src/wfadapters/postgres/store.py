@@ -9,25 +9,27 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 from wfadapters.listeners import Listeners
+from wfadapters.postgres import catalog
 from wfadapters.postgres import schema as tables
 from wfadapters.postgres.bound import BoundStore
 from wfadapters.postgres.driver import psycopg, psycopg_pool
 from wfadapters.postgres.faults import explained
 from wfadapters.postgres.listening import Ear
 from wfadapters.postgres.question import Question
-from wfadapters.postgres.reads import Reads
 from wfadapters.postgres.settings import Settings
 from wfadapters.postgres.statements import Statements
 from wfadapters.postgres.transaction import ask, perform
 from wfadapters.postgres.writes import Writer, execute_sql
 from wfadapters.sql import Sql
 from wfcore.errors import WriteFailedError
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
+from wfcore.ports import DueQuery, History, InstanceQuery, Page
 
 T = TypeVar("T")
 
 
-class PostgresStore(Reads):
+class PostgresStore:
     """Keeps everything in a PostgreSQL database: a BatchStore, a HookFeed, a Catalog, and Listenable across processes.
 
     Threads and processes may share the database; a store may be used by any thread of the process that opened it. It
@@ -73,6 +75,10 @@ class PostgresStore(Reads):
         self._pool.open(wait=True)
         self._ear = Ear(settings, self._listeners)
 
+    def retrieve(self, ref: str) -> Snapshot:
+        """All rows of one instance; see :class:`wfcore.ports.Store`."""
+        return self._ask("retrieve", self._statements.retrieve(ref))
+
     def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`."""
         [answer] = self._committed([plan])
@@ -92,6 +98,30 @@ class PostgresStore(Reads):
         So a workflow starts if and only if the caller's own rows are committed.
         """
         return BoundStore(connection, self._statements_within, self._writers)
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        """The hooks that are due; see :class:`wfcore.ports.HookFeed`."""
+        return self._ask("due", self._statements.due(query))
+
+    def next_due_at(self, query: DueQuery) -> datetime | None:
+        """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
+        return self._ask("next_due_at", self._statements.next_due_at(query))
+
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        """One page of instances; see :class:`wfcore.ports.Catalog`."""
+        return self._ask("list_instances", catalog.list_instances(self._settings.schema, query))
+
+    def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
+        """How many instances there are; see :class:`wfcore.ports.Catalog`."""
+        return self._ask("count_by_status", catalog.count_by_status(self._settings.schema, query))
+
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        """What is recorded of a run; see :class:`wfcore.ports.Catalog`."""
+        return self._ask("history", catalog.history(self._settings.schema, ref, run_number))
+
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        """Candidates for an audit; see :class:`wfcore.ports.Catalog`."""
+        return self._ask("suspects", catalog.suspects(self._settings.schema, limit, after))
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after plans that are applied, by any process; see :class:`wfcore.ports.Listenable`.
