@@ -11,6 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 DEMO := $(VENV)/demo
+BENCH := $(VENV)/bench
 TEST := $(VENV)/test
 CHECK := $(VENV)/check
 MUTMUT := $(VENV)/mutmut
@@ -45,8 +46,8 @@ format: $(CHECK)/.stamp
 	$(CHECK)/bin/ruff check --fix-only
 	$(CHECK)/bin/ruff format
 
-bench: $(DEMO)/.stamp  ## ratios against the floors; ARGS=--quick, ARGS='--profile ticks'
-	$(DEMO)/bin/python -m bench $(ARGS)
+bench: $(BENCH)/.stamp  ## ratios against the floors; ARGS=--quick, ARGS='--profile ticks'
+	$(BENCH)/bin/python -m bench $(ARGS)
 
 crash: $(TEST)/.stamp  ## 1,000 times kill -9
 	$(TEST)/bin/python -m tests.crash --cycles 1000 $(ARGS)
@@ -79,7 +80,7 @@ survivors: $(MUTMUT)/.stamp  ## does each listed survivor still exist? Nothing i
 sizes:  ## operations per port, lines of code per adapter
 	$(PYTHON) tools/sizes.py
 
-environments: $(TEST)/.stamp $(CHECK)/.stamp $(DEMO)/.stamp $(MUTMUT)/.stamp  ## all that the other targets need
+environments: $(TEST)/.stamp $(CHECK)/.stamp $(DEMO)/.stamp $(MUTMUT)/.stamp  ## all that CI needs
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist mutants
@@ -88,6 +89,12 @@ clean:
 $(DEMO)/.stamp: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/python -m pip install --quiet .
+	touch $@
+
+# With PostgreSQL: the driver, and a server's programs.
+$(BENCH)/.stamp: pyproject.toml $(SOURCES)
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet '.[test]'
 	touch $@
 
 $(TEST)/.stamp: pyproject.toml

@@ -30,7 +30,7 @@ class Summary:
 
     Attributes:
         kills: processes that were killed.
-        early: those that had not opened the file yet.
+        early: those that had not opened the store yet.
         acknowledged: what they were told is done.
         ahead: plans that were wholly there, and not acknowledged yet.
         bodies: step bodies that were begun.
@@ -47,7 +47,7 @@ class Summary:
     violations: list[str] = attrs.field(factory=list)
 
     def __str__(self) -> str:
-        counts = f"{self.kills} kills ({self.early} before the file was open), {self.acknowledged} acknowledgements"
+        counts = f"{self.kills} kills ({self.early} before the store was open), {self.acknowledged} acknowledgements"
         verdict = "\n".join(self.violations) or "nothing was lost, doubled or half-written"
         bodies = f"{self.bodies} bodies run, {self.lost} of them in vain beside another dispatcher"
         return f"{counts}, {self.ahead} plans done but not acknowledged, {bodies}\n{verdict}"
