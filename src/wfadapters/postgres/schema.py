@@ -36,16 +36,12 @@ from wfadapters.postgres.tables import HOOKS, definitions, inserting, labels, pu
 from wfcore.errors import CorruptRecordError, SchemaVersionError
 
 
-def _wake_up(of: str) -> str:
+def wake_up(of: str = "") -> str:
+    """Which hooks are no terminal notices: what ``wfcore.keys.is_terminal_notice`` says, as an index has it."""
     return f"substr({of}id, length({of}instance_ref) + 1, 10) <> '#terminal:'"
 
 
-def wake_up(of: str) -> str:
-    """Which hooks are no terminal notices: what ``wfcore.keys.is_terminal_notice`` says, as an index has it."""
-    return _wake_up(f"{of}.")
-
-
-def notice(of: str) -> str:
+def notice(of: str = "") -> str:
     """Which hooks are terminal notices."""
     return f"NOT {wake_up(of)}"
 
@@ -62,8 +58,8 @@ def _tables(s: str) -> str:
     CREATE INDEX wfcore_events_pending ON {s}.wfcore_events (instance_ref, arrival) WHERE consumed_by IS NULL;
     -- The order of due. Notices have an index of their own: if nobody takes them, they stay due for ever, and nobody
     -- else may have to read past them.
-    CREATE INDEX wfcore_hooks_due ON {s}.wfcore_hooks (due_at, id) WHERE {_wake_up("")};
-    CREATE INDEX wfcore_hooks_notices ON {s}.wfcore_hooks (due_at, id) WHERE NOT {_wake_up("")};
+    CREATE INDEX wfcore_hooks_due ON {s}.wfcore_hooks (due_at, id) WHERE {wake_up()};
+    CREATE INDEX wfcore_hooks_notices ON {s}.wfcore_hooks (due_at, id) WHERE {notice()};
     """
 
 

@@ -246,7 +246,7 @@ def _is_sharded(query: DueQuery) -> bool:
 
 
 def _due(s: str, query: DueQuery) -> str:
-    before = " OR ".join(kind("b") for kind in _kinds(query))
+    before = " OR ".join(kind("b.") for kind in _kinds(query))
     condition = f"""h.due_at <= {_AT} AND NOT EXISTS (
         SELECT FROM {s}.wfcore_hooks b
         WHERE b.instance_ref = h.instance_ref AND (b.due_at, b.id) < (h.due_at, h.id) AND ({before})
@@ -265,7 +265,7 @@ def _walk(s: str, query: DueQuery, condition: str, limit: str) -> str:
     """Walks the index of due hooks, with notices both indexes in turn, each up to the limit."""
     first = f"ORDER BY h.due_at, h.id LIMIT {limit}"
     arms = " UNION ALL ".join(
-        f"(SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h')} AND {_ADMITTED} AND {condition} {first})"
+        f"(SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h.')} AND {_ADMITTED} AND {condition} {first})"
         for kind in _kinds(query)
     )
     return f"SELECT {reading(rows.HOOKS, 'h')}, {microseconds(_AT)} FROM ({arms}) h {first}"
