@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab import MINUTE, T0
 from tests.planner.rows import REF, event, hook, instance, message, record, snapshot, timer
-from wfcore.evolve import NOTHING, Rows, World, applied, evolve, holds
+from wfcore.evolve import NOTHING, Rows, Versioned, World, applied, evolve, holds
 from wfcore.model import Event, Hook, Instance, StepRecord
 from wfcore.outcome import Paused
 from wfcore.plan import (
@@ -75,9 +75,11 @@ def after(before: Rows, *mutations: Mutation, given: Precondition = HELD) -> Row
         (AtVersion(REF, 8, "before"), ROW, False),
         (AtVersion(REF, 7, "another"), ROW, False),
         (AtVersion(REF, 7, "before"), None, False),
+        (AtVersion(REF, 7, "before"), AtVersion(REF, 7, "before"), True),  # a row of which no more was read
+        (AtVersion(REF, 7, "before"), AtVersion(REF, 8, "after"), False),
     ],
 )
-def test_a_precondition_holds(precondition: Precondition, found: Instance | None, expected: bool) -> None:
+def test_a_precondition_holds(precondition: Precondition, found: Versioned | None, expected: bool) -> None:
     """A2, A3: version and execution id must both match, so that a re-created instance is not taken for the old one."""
     assert expected == holds(precondition, found)
 

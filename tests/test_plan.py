@@ -102,6 +102,22 @@ def test_a_plan_is_empty_if_it_changes_nothing(
     assert expected == Plan(REF, "e", given, mutations, Paused()).is_empty
 
 
+@pytest.mark.parametrize(
+    ("given", "mutations", "expected"),
+    [
+        ((), (), {REF}),
+        ((ELSEWHERE,), (), {REF, "w#2"}),
+        ((AT_VERSION,), (PutHook(timer()), Write("paid")), {REF}),
+        ((), (AddInstance(instance(ref="w#3")),), {REF, "w#3"}),
+    ],
+)
+def test_a_plan_names_the_instances_that_nobody_else_may_change(
+    given: tuple[Precondition, ...], mutations: tuple[Mutation, ...], expected: set[str]
+) -> None:
+    """A3: those that it changes, and those that it depends on."""
+    assert expected == Plan(REF, "e", given, mutations, Paused()).refs
+
+
 def test_plans_are_compared_by_value() -> None:
     assert plan(PutHook(timer()), AT_VERSION) == plan(PutHook(timer()), AT_VERSION)
 

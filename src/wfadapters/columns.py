@@ -129,6 +129,12 @@ def read_tags(column: str) -> dict[str, str]:
     raise ValueError(f"tags must be an object of strings, and is {column}")
 
 
+def tag_texts(name: str, value: str) -> tuple[str, str]:
+    """The column of tags holds one of these texts if and only if it has this label: a quote in a text is escaped."""
+    label = f"{json.dumps(name)}: {json.dumps(value)}"
+    return "{" + label, ", " + label
+
+
 def read_event_types(column: str) -> tuple[str, ...]:
     """Event types from JSON text."""
     if column == "[]":

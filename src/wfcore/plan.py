@@ -227,6 +227,12 @@ class Plan:
                 raise ValueError(f"{type(mutation).__name__} of {mutation.ref!r} needs AtVersion")
 
     @property
+    def refs(self) -> frozenset[str]:
+        """All instances that the plan names: those that a store has to keep from others while it applies the plan."""
+        changed = (each.ref for each in self.mutations if not isinstance(each, Write))
+        return frozenset((self.ref, *(each.ref for each in self.preconditions), *changed))
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to apply."""
         return not self.mutations

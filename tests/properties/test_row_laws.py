@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wfadapters import rows
-from wfadapters.columns import Table, failure_column, instant_column, read_instant
+from wfadapters.columns import Table, failure_column, instant_column, read_instant, tag_texts
 from wfadapters.sqlite import schema
 from wfcore.failure import Failure
 from wfcore.model import (
@@ -153,6 +153,16 @@ def test_a7_what_a_database_gives_back_is_the_record(
 def test_a7_columns_of_instants_sort_as_instants(first: Any, second: Any) -> None:
     assert (first < second) == (instant_column(first) < instant_column(second))
     assert read_instant(instant_column(first)) == first
+
+
+TAGS = st.text('a":, {}\\\x00\ud800', max_size=4)
+
+
+@given(st.builds(attrs.evolve, INSTANCES, tags=st.dictionaries(TAGS, TAGS, max_size=3)), TAGS, TAGS)
+def test_c1_a_column_of_tags_holds_one_of_two_texts_if_it_has_the_label(row: Instance, name: str, value: str) -> None:
+    column = rows.instance_row(row)[list(rows.INSTANCES.columns).index("tags")]
+    for label in [(name, value), *row.tags.items()]:
+        assert any(text in column for text in tag_texts(*label)) == (label in row.tags.items())
 
 
 @given(FAILURES)

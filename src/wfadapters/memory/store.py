@@ -51,10 +51,8 @@ class MemoryStore:
 
     def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`. Takes any ``Write`` and keeps its value."""
-        refs = {plan.ref, *(each.ref for each in plan.preconditions)}
-        refs.update(each.ref for each in plan.mutations if not isinstance(each, Write))
         with self._lock:
-            after = evolve({ref: self._world[ref] for ref in refs if ref in self._world}, plan)
+            after = evolve({ref: self._world[ref] for ref in plan.refs if ref in self._world}, plan)
             if isinstance(after, Conflict):
                 return after
             for ref, rows in after.items():
