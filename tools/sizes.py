@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parent.parent / "src"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+EXAMPLE = ROOT / "examples" / "adapters" / "sqlalchemy_store.py"
 CORE = "retrieve, apply, feed, schema"
 DUTIES = {
     "catalog.py": "lists and audits",
@@ -66,6 +68,7 @@ def adapters() -> str:
     folders = sorted(path.parent for path in (SOURCE / "wfadapters").glob("*/__init__.py"))
     sizes = {folder.name: Counter(_files(folder.glob("*.py"))) for folder in folders}
     sizes["shared"] = Counter(_files((SOURCE / "wfadapters").glob("*.py")))
+    sizes["example: SQLAlchemy"] = Counter({"one file": code_lines(EXAMPLE.read_text())})
     duties = [CORE, *dict.fromkeys(DUTIES.values())]
     lines = [f"| lines of code | all | {' | '.join(duties)} |", f"|---|{'--:|' * (len(duties) + 1)}"]
     for name, parts in sizes.items():
