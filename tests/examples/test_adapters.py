@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from examples.adapters.sqlalchemy_store import SqlAlchemyStore, metadata
-from sqlalchemy.dialects import postgresql
 
 from tests.examples.adapters import NOTES, adapter, opened, postgres_url, written
 from wfcore import Client, Dispatcher, Registry, Step, StoreUnavailableError, workflow
@@ -65,9 +64,8 @@ def test_workflows_run_by_the_databases_clock(store: SqlAlchemyStore) -> None:
 
 def test_a6_texts_are_compared_to_the_letter_whatever_postgresql_compares_by() -> None:
     """The suite cannot see it: the server of the tests has no other collation."""
-    tables = [
-        str(sa.schema.CreateTable(table).compile(dialect=postgresql.dialect())) for table in metadata.sorted_tables
-    ]
+    dialect = sa.make_url("postgresql+psycopg://").get_dialect()()
+    tables = [str(sa.schema.CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     texts = [column for table in tables for column in re.findall(r"^\s*(\S+ TEXT.*?),?\s*$", table, re.MULTILINE)]
     assert len(texts) > 30
     assert [] == [column for column in texts if 'TEXT COLLATE "C"' not in column]
