@@ -61,6 +61,10 @@ class Server:
         """End every process of it at once, as a crash does."""
         self._run("pg_ctl", "stop", "--mode=immediate")
 
+    def restart(self, mode: str) -> None:
+        """As ``pg_ctl`` does: ``immediate`` is a crash, ``fast`` ends the sessions and then the server."""
+        self._run("pg_ctl", "restart", "--wait", f"--mode={mode}", f"--log={self.folder}/log")
+
     def remove(self) -> None:
         if (self.folder / "data" / "postmaster.pid").exists():
             self.kill()

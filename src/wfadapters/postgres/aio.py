@@ -120,10 +120,10 @@ class AsyncPostgresStore(_Reads):
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(tables.migrate, self._settings)
         with explained("open"):  # here the errors of on_connect are seen, a pool would only log them
-            async with await psycopg.AsyncConnection.connect(self._settings.conninfo, autocommit=True) as connection:
+            async with await psycopg.AsyncConnection.connect(self._settings.address, autocommit=True) as connection:
                 await self._configure(connection)
         self._pool = psycopg_pool.AsyncConnectionPool(
-            self._settings.conninfo, configure=self._configure, **self._settings.pool
+            self._settings.address, configure=self._configure, **self._settings.pool
         )
         await self._pool.open(wait=True)
 

@@ -53,7 +53,7 @@ class AsyncEar:
                 await asyncio.sleep(_RETRY_EVERY)
 
     async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._settings.conninfo, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(self._settings.address, autocommit=True)
         async with connection:
             await connection.execute(f"LISTEN {self._settings.schema}".encode())
             self.tried.set()

@@ -184,7 +184,7 @@ def migrate(settings: Settings, then: Callable[[psycopg.Connection[Any]], object
         StoreError: it cannot be made, or is damaged.
     """
     s = settings.schema
-    with explained("open"), psycopg.connect(settings.conninfo, autocommit=True) as connection:
+    with explained("open"), psycopg.connect(settings.address, autocommit=True) as connection:
         if _version(connection, s) != SCHEMA_VERSION:
             with connection.transaction():
                 connection.execute("SELECT " + _lock(s, "'migration'"))

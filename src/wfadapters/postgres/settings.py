@@ -11,9 +11,19 @@ from typing import Any
 
 import attrs
 
+from wfadapters.postgres.driver import psycopg
 from wfcore.errors import StoreUnavailableError
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# A server, or a network, that is gone without a word: nobody may wait for it for the hours that systems allow. What is
+# answered late by a machine that is there is waited for. In seconds, but the last, which is in milliseconds.
+_GONE: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 def _check_schema(_settings: object, _field: object, value: str) -> None:
@@ -50,6 +60,12 @@ class Settings:
     pool_size: int = attrs.field(validator=_check_size)
     sender: str = attrs.field(factory=lambda: token_hex(8), init=False)
     process: int = attrs.field(factory=os.getpid, init=False)
+
+    @property
+    def address(self) -> str:
+        """Where to connect, and when to give up a server that is gone, if the connection string does not say that."""
+        conninfo = psycopg.conninfo
+        return conninfo.make_conninfo("", **{**_GONE, **conninfo.conninfo_to_dict(self.conninfo)})
 
     @property
     def pool(self) -> Mapping[str, Any]:

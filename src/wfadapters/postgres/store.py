@@ -71,7 +71,7 @@ class PostgresStore:
         self._statements_within = Statements(schema, clock, "")
         self._listeners = Listeners()
         tables.migrate(settings, self._configure)  # here its errors are seen, a pool would only log them
-        self._pool = psycopg_pool.ConnectionPool(conninfo, configure=self._configure, **settings.pool)
+        self._pool = psycopg_pool.ConnectionPool(settings.address, configure=self._configure, **settings.pool)
         self._pool.open(wait=True)
         self._ear = Ear(settings, self._listeners)
 

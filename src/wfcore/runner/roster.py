@@ -19,7 +19,7 @@ from wfcore.outcome import Ignored
 from wfcore.plan import Applied
 from wfcore.ports import AsyncHookFeed, DueQuery
 from wfcore.runner.arguments import check_durations
-from wfcore.runner.backoff import Backoff
+from wfcore.runner.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
 from wfcore.runner.doors import Signal
 from wfcore.runner.errand import StopSignal
 from wfcore.runner.observe import TickReport
@@ -66,6 +66,7 @@ class Roster:
         self._backoff = Backoff(runtime)
         self._overtime = Overtime(wanted.shard.steal_after if wanted.shard else None, runtime)
         self._fruitless = 0
+        self._failed_looks = 0
         self._failure: BaseException | None = None
         self._fatal: BaseException | None = None
 
@@ -158,13 +159,16 @@ class Roster:
         """What is due; if nothing is, how many seconds until there may be something that nobody tells of."""
         try:
             fired = await feed.due(query)
-            if fired:
-                self._fruitless = 0
-                return fired, 0.0
-            next_due_at = await feed.next_due_at(query)
+            next_due_at = None if fired else await feed.next_due_at(query)
         except StoreError as error:
             self._failed(error, query)
-            return (), self._poll_interval
+            # Not poll_interval, if that is longer: what this look was for is still due, and nobody tells of it again.
+            self._failed_looks = min(self._failed_looks + 1, 20)
+            return (), min(FIRST_SECONDS * 2.0 ** (self._failed_looks - 1), LONGEST_SECONDS, self._poll_interval)
+        self._failed_looks = 0
+        if fired:
+            self._fruitless = 0
+            return fired, 0.0
         with self._changed:
             pauses = [self._poll_interval, self._backoff.seconds_left()]
         if next_due_at is not None:
