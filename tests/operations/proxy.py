@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from threading import Event, Lock, Thread
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import psycopg
@@ -80,8 +80,13 @@ class Wire:
 
 
 @contextmanager
-def wire_to(url: str) -> Iterator[Wire]:
-    """A wire to that server, on a port of this machine."""
+def wire_to(url: str, **options: Any) -> Iterator[Wire]:
+    """A wire to that server, on a port of this machine.
+
+    Args:
+        url: of the server.
+        options: what the wire's own URL says beside.
+    """
     with psycopg.connect(url) as connection:
         host, port = connection.info.host, connection.info.port
 
@@ -93,8 +98,13 @@ def wire_to(url: str) -> Iterator[Wire]:
         return server
 
     with ExitStack() as stack:
-        door = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
-        wire = Wire(make_conninfo("", **{**conninfo_to_dict(url), "host": "127.0.0.1", "port": door.getsockname()[1]}), connect)
+        door = stack.enter_context(closing(socket.socket()))
+        # Small, so that what a dead wire does not take is soon seen by who sends it.
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        place = {"host": "127.0.0.1", "port": door.getsockname()[1]}
+        wire = Wire(make_conninfo("", **{**conninfo_to_dict(url), **place, **options}), connect)
         stack.callback(wire.end)
         Thread(target=wire.serve, args=(door,), name="wire", daemon=True).start()
         yield wire
