@@ -39,8 +39,8 @@ def server_url() -> str:
 class Server:
     """A server in a folder of its own, reached by a socket in it; tests may kill it and start it again."""
 
-    def __init__(self, *, durable: bool = False) -> None:
-        self._settings = SETTINGS if durable else {**SETTINGS, **FAST}
+    def __init__(self, *, durable: bool = False, **settings: str) -> None:
+        self._settings = {**(SETTINGS if durable else {**SETTINGS, **FAST}), **settings}
         self.folder = Path(mkdtemp(prefix="wfcore-pg-"))
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root

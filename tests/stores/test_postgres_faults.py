@@ -44,6 +44,11 @@ WRITES: dict[str, tuple[object, str]] = {
     "a constraint": (Paid("order-2", -1), "violates check constraint"),
     "a syntax error": (Sql("INSERT nonsense"), "syntax error"),
     "a deferred constraint": (Sql(f"INSERT INTO {SCHEMA}.later VALUES (1), (1)"), "at commit: duplicate key"),
+    "a value too large for an index": (
+        Sql(f"{INTO_PAID} ((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) i), 1)"),
+        "exceeds btree version",
+    ),
+    "a sequence that has given nothing": (Sql("SELECT lastval()"), "lastval is not yet defined"),
     "a commit": (Sql("COMMIT"), "its writer ended the transaction"),
 }
 

@@ -125,7 +125,7 @@ class AsyncPostgresStore(_Reads):
         self._pool = psycopg_pool.AsyncConnectionPool(
             self._settings.address, configure=self._configure, **self._settings.pool
         )
-        await self._pool.open(wait=True)
+        await self._pool.open()
 
     async def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`."""

@@ -20,6 +20,7 @@ _ADVICE: Mapping[str, str] = {
 }
 _LOST = "the connection was lost: whether it was committed is seen at the next retrieve"
 _NO_CONNECTION = "see that the server runs and can be reached; then it goes on"
+_POOL_LOG = "the log psycopg.pool says why one could not be opened"
 _CLASSES: Mapping[str, str] = {
     "08": _LOST,
     "53": "the server is short of resources; " + _AGAIN,
@@ -58,7 +59,7 @@ def translated(operation: str, error: psycopg.Error) -> StoreError:
         return StoreError(f"{operation} failed: the store is closed")
     if isinstance(error, psycopg_pool.PoolTimeout | psycopg_pool.TooManyRequests):
         return StoreUnavailableError(
-            operation, f"no connection was free: {error}", f"{_NO_CONNECTION}; if it does, raise pool_size"
+            operation, f"no connection was free: {error}", f"{_NO_CONNECTION}; if it does, raise pool_size; {_POOL_LOG}"
         )
     code = error.sqlstate or ""
     if code == "25P02":

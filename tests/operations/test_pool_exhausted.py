@@ -1,0 +1,112 @@
+"""The application holds every connection while workflows run: it is told so, and they go on once it lets go (T6)."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from tests.crash.shop import CHECKOUT
+from tests.operations.said import Said
+from tests.operations.sites import Colour, Site, on_postgres
+from tests.operations.trade import Trade, all_done, each_once
+from tests.postgres.blocking import BlockingStore
+from tests.postgres.database import new_database
+from tests.postgres.server import Server
+from wfcore import StoreUnavailableError
+
+pytestmark = pytest.mark.postgres
+EITHER = pytest.mark.parametrize("colour", ["threads", "asyncio"])
+SHORT = timedelta(milliseconds=400)
+
+
+@contextmanager
+def all_of_the_pool(site: Site, size: int) -> Iterator[None]:
+    """Hold the store's own connections."""
+    with ExitStack() as held:
+        for _ in range(size):
+            if isinstance(site.store, BlockingStore):
+                native = site.store.native
+                lent = site.store._run(native._pool.getconn())
+                held.callback(lambda lent=lent: site.store._run(native._pool.putconn(lent)))
+            else:
+                held.enter_context(site.store._pool.connection())
+        yield
+
+
+@EITHER
+def test_t6_work_goes_on_once_the_application_lets_go_of_the_pool(colour: Colour, said: Said) -> None:
+    with on_postgres(new_database(), colour, pool_size=2, timeout=SHORT) as site:
+        trade = Trade(site.client)
+        trade.begin(3)
+        with site.dispatching():
+            with all_of_the_pool(site, 2):
+                said.wait_for("no connection was free")
+                with pytest.raises(StoreUnavailableError, match="if it does, raise pool_size"):
+                    site.client.create(CHECKOUT, 3, id="3")
+            trade.begin(2)
+            trade.approve()
+            assert trade.outcome() == all_done(5)
+        assert site.rows() == each_once(5)
+
+
+@pytest.fixture
+def narrow_server() -> Iterator[Server]:
+    server = Server(max_connections="12", superuser_reserved_connections="0", max_wal_senders="0")
+    server.start()
+    yield server
+    server.remove()
+
+
+@contextmanager
+def all_of_the_server(url: str) -> Iterator[None]:
+    """Hold every connection that the server has: others lose theirs, until they get none any more."""
+    others = b"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'own'"
+    with ExitStack() as held:
+        own = held.enter_context(psycopg.connect(url, autocommit=True, application_name="own"))
+        while own.execute(others).fetchall():
+            with pytest.raises(psycopg.OperationalError, match="too many clients"):
+                while True:
+                    held.enter_context(psycopg.connect(url, application_name="own"))
+        yield
+
+
+@EITHER
+def test_t6_work_goes_on_once_the_application_lets_go_of_the_server(
+    narrow_server: Server, colour: Colour, said: Said
+) -> None:
+    url = narrow_server.url
+    with on_postgres(url, colour, timeout=SHORT) as site:
+        trade = Trade(site.client)
+        trade.begin(3)
+        with site.dispatching():
+            with all_of_the_server(url):
+                said.wait_for("no connection was free")
+            trade.begin(2)
+            trade.approve()
+            assert trade.outcome() == all_done(5)
+        assert site.rows() == each_once(5)
+
+
+@EITHER
+def test_a12_a_store_that_gets_no_connection_after_it_has_opened_is_unavailable(server: Server, colour: Colour) -> None:
+    """Its tables were made; then its role was locked out, and is let in again."""
+    url = psycopg.conninfo.make_conninfo(server.url, user="latecomer")
+    with psycopg.connect(server.url, autocommit=True) as own:
+        own.execute("CREATE ROLE latecomer LOGIN SUPERUSER")
+
+        def lock_out(_connection: object) -> None:
+            own.execute("ALTER ROLE latecomer NOLOGIN")
+
+        async def lock_out_too(connection: object) -> None:
+            lock_out(connection)
+
+        on_connect = lock_out if colour == "threads" else lock_out_too
+        with on_postgres(url, colour, direct=server.url, timeout=SHORT, on_connect=on_connect) as site:
+            with pytest.raises(StoreUnavailableError, match="no connection was free"):
+                site.client.create(CHECKOUT, 0, id="0")
+            own.execute("ALTER ROLE latecomer LOGIN")
+            trade = Trade(site.client)
+            trade.begin(1)
+            assert trade.insist(trade.handle(0).status) == "active"
