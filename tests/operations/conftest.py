@@ -5,17 +5,27 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
 from tests.operations.said import Said
-from tests.postgres.server import NOBODY, Server
+from tests.postgres.server import Server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server of the test's own."""
     server = Server()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def server_with_quota() -> Iterator[Server]:
+    """A server whose files may be limited to 1 MB."""
+    server = Server(wal_segment=1, min_wal_size="2MB")
     server.start()
     yield server
     server.remove()
@@ -30,13 +40,14 @@ def said() -> Iterator[Said]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     """A file system of 48 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix="wfcore-small-"))
     mounting = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mounting, check=False, capture_output=True).returncode:
-        pytest.skip("needs a file system of its own, which only root may mount")
-    os.chown(folder, NOBODY, NOBODY)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    try:
+        if os.geteuid() != 0 or subprocess.run(mounting, check=False, capture_output=True).returncode:
+            pytest.skip("needs a file system of its own, which only root may mount")
+        yield folder
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    finally:
+        folder.rmdir()

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import psycopg
+
 NOBODY = 65534
 # Nothing has to survive the machine; what has to survive the server is tested on one that is killed.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
@@ -39,7 +41,7 @@ def server_url() -> str:
 class Server:
     """A server in a folder of its own, reached by a socket in it; tests may kill it and start it again."""
 
-    def __init__(self, *, durable: bool = False, **settings: str) -> None:
+    def __init__(self, *, durable: bool = False, wal_segment: int = 16, **settings: str) -> None:
         self._settings = {**(SETTINGS if durable else {**SETTINGS, **FAST}), **settings}
         self.folder = Path(mkdtemp(prefix="wfcore-pg-"))
         self._as: dict[str, Any] = {}
@@ -47,7 +49,8 @@ class Server:
             self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             os.chown(self.folder, NOBODY, NOBODY)
         self._programs = self._reachable(programs())
-        self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+        names = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+        self._run("initdb", "--no-sync", f"--wal-segsize={wal_segment}", *names)  # in MB
 
     @property
     def url(self) -> str:
@@ -64,6 +67,15 @@ class Server:
     def restart(self, mode: str) -> None:
         """As ``pg_ctl`` does: ``immediate`` is a crash, ``fast`` ends the sessions and then the server."""
         self._run("pg_ctl", "restart", "--wait", f"--mode={mode}", f"--log={self.folder}/log")
+
+    def limit_files(self, size: int | None) -> None:
+        """Let no process of it write beyond so many bytes in a file: as a quota, or ``None``: as far as it likes."""
+        leader = (self.folder / "data" / "postmaster.pid").read_text().split()[0]
+        limit = f"--fsize={'unlimited' if size is None else size}:"
+        subprocess.run(["prlimit", "--pid", leader, limit], check=True, **self._as)  # and who connects from now on
+        with psycopg.connect(self.url) as connection:
+            for (pid,) in connection.execute("SELECT pid FROM pg_stat_activity"):
+                subprocess.run(["prlimit", "--pid", str(pid), limit], check=False, stderr=subprocess.DEVNULL, **self._as)
 
     def remove(self) -> None:
         if (self.folder / "data" / "postmaster.pid").exists():

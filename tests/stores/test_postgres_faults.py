@@ -46,9 +46,9 @@ WRITES: dict[str, tuple[object, str]] = {
     "a deferred constraint": (Sql(f"INSERT INTO {SCHEMA}.later VALUES (1), (1)"), "at commit: duplicate key"),
     "a value too large for an index": (
         Sql(f"{INTO_PAID} ((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) i), 1)"),
-        "exceeds btree version",
+        "index row",
     ),
-    "a sequence that has given nothing": (Sql("SELECT lastval()"), "lastval is not yet defined"),
+    "a view": (Sql("INSERT INTO pg_locks (pid) VALUES (1)"), "cannot insert into view"),
     "a commit": (Sql("COMMIT"), "its writer ended the transaction"),
 }
 
