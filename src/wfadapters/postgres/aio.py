@@ -15,7 +15,7 @@ from wfadapters.postgres import catalog
 from wfadapters.postgres import schema as tables
 from wfadapters.postgres.bound import AsyncBoundStore
 from wfadapters.postgres.driver import psycopg, psycopg_pool
-from wfadapters.postgres.faults import explained
+from wfadapters.postgres.faults import explained, is_transient
 from wfadapters.postgres.listening import AsyncEar
 from wfadapters.postgres.question import Question
 from wfadapters.postgres.settings import Settings
@@ -181,12 +181,17 @@ class AsyncPostgresStore(_Reads):
         if self._pool is None:
             raise _not_open(operation)
         with explained(operation):
-            async with self._pool.connection() as connection:
-                try:
-                    yield connection
-                finally:
-                    if connection.closed:
-                        await self._pool.drain()
+            try:
+                async with self._pool.connection() as connection:
+                    try:
+                        yield connection
+                    finally:
+                        if connection.closed:
+                            await self._pool.drain()
+            except psycopg.Error as error:
+                if not is_transient(error):
+                    await asyncio.to_thread(tables.tell_if_outgrown, self._settings, error)
+                raise
 
     async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute(self._settings.limits)

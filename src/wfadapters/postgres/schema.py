@@ -30,7 +30,7 @@ from typing import Any
 from wfadapters import rows
 from wfadapters.columns import Table
 from wfadapters.postgres.driver import psycopg
-from wfadapters.postgres.faults import explained
+from wfadapters.postgres.faults import explained, is_transient
 from wfadapters.postgres.settings import Settings
 from wfadapters.postgres.tables import HOOKS, definitions, inserting, labels, putting, updating
 from wfcore.errors import CorruptRecordError, SchemaVersionError
@@ -170,6 +170,9 @@ _MIGRATIONS: tuple[Callable[[str], str], ...] = (_version_1, _version_2)
 SCHEMA_VERSION = len(_MIGRATIONS)
 """What this adapter writes into ``wfcore_meta``: a change of the above is one more migration."""
 
+_NEWER = "a newer wfcore has migrated it: install that version here, or use another schema"
+_OLDER = "it was replaced since this store was opened: open the store again, which makes what is missing"
+
 
 def migrate(settings: Settings, then: Callable[[psycopg.Connection[Any]], object] | None = None) -> None:
     """Bring the schema to this version, whoever else may be doing the same; one that has it is only read.
@@ -193,10 +196,28 @@ def migrate(settings: Settings, then: Callable[[psycopg.Connection[Any]], object
             then(connection)
 
 
+def tell_if_outgrown(settings: Settings, error: psycopg.Error) -> None:
+    """A statement of ours failed: was it because a wfcore of another version has migrated the schema meanwhile?
+
+    A migration leaves what processes of before need, if it can. If it cannot, they say so, and not what is missing.
+
+    Raises:
+        SchemaVersionError: it was. Nothing if that cannot be told now.
+    """
+    if is_transient(error):
+        return
+    try:
+        with psycopg.connect(settings.address, autocommit=True) as connection:
+            found = _version(connection, settings.schema)
+    except psycopg.Error:
+        return
+    if found != SCHEMA_VERSION:
+        raise SchemaVersionError(found, SCHEMA_VERSION, _NEWER if found > SCHEMA_VERSION else _OLDER) from error
+
+
 def _migrate(connection: psycopg.Connection[Any], s: str, found: int) -> None:
     if found > SCHEMA_VERSION:
-        advice = "a newer wfcore has migrated it: install that version here, or use another schema"
-        raise SchemaVersionError(found, SCHEMA_VERSION, advice)
+        raise SchemaVersionError(found, SCHEMA_VERSION, _NEWER)
     if found == 0:
         if connection.execute(f"SELECT FROM pg_namespace WHERE nspname = '{s}'").fetchone() is None:
             connection.execute(f"CREATE SCHEMA {s}")

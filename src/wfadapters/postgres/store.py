@@ -158,12 +158,17 @@ class PostgresStore:
     @contextmanager
     def _connection(self, operation: str) -> Iterator[psycopg.Connection[Any]]:
         self._settings.check_process(operation)
-        with explained(operation), self._pool.connection() as connection:
+        with explained(operation):
             try:
-                yield connection
-            finally:
-                if connection.closed:
-                    self._pool.drain()  # the others are as lost as this one
+                with self._pool.connection() as connection:
+                    try:
+                        yield connection
+                    finally:
+                        if connection.closed:
+                            self._pool.drain()  # the others are as lost as this one
+            except psycopg.Error as error:
+                tables.tell_if_outgrown(self._settings, error)
+                raise
 
     def _configure(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(self._settings.limits)

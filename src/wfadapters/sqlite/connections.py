@@ -6,12 +6,13 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from time import monotonic, sleep
 
 import attrs
 
-from wfadapters.sqlite.faults import explained, primary_code
+from wfadapters.sqlite import schema
+from wfadapters.sqlite.faults import explained, is_transient, primary_code
 from wfcore.errors import CommandError, CorruptRecordError, StoreError, StoreUnavailableError
 from wfcore.keys import shard_of
 
@@ -57,12 +58,20 @@ class Connections:
                 cursor.connection.rollback()
                 self._take_back(cursor)
                 raise
-            except BaseException:
+            except BaseException as error:
                 # Its statement too, which the error's traceback would keep, and with it SQLite the transaction.
                 cursor.close()
                 cursor.connection.close()
+                if isinstance(error, sqlite3.Error) and not is_transient(error):
+                    self._tell_if_outgrown()
                 raise
         self._take_back(cursor)
+
+    def _tell_if_outgrown(self) -> None:
+        # A newer wfcore may have changed the tables since they were checked. It leaves what others need, if it can.
+        cursor = self._open()
+        with closing(cursor.connection):
+            schema.check(cursor)
 
     def _take_back(self, cursor: sqlite3.Cursor) -> None:
         self._idle.append(cursor)

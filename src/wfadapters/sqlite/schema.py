@@ -74,7 +74,7 @@ def ensure(cursor: sqlite3.Cursor) -> None:
                 cursor.execute(statement)
             cursor.execute("UPDATE wfcore_meta SET value = ? WHERE name = 'schema_version'", (SCHEMA_VERSION,))
         cursor.execute("COMMIT")
-    _check(cursor)
+    check(cursor)
 
 
 def _version(cursor: sqlite3.Cursor) -> object:
@@ -86,7 +86,8 @@ def _version(cursor: sqlite3.Cursor) -> object:
     return row[0] if row else "none"
 
 
-def _check(cursor: sqlite3.Cursor) -> None:
+def check(cursor: sqlite3.Cursor) -> None:
+    """Raise if the tables are not those of this version: :class:`SchemaVersionError`, or ``CorruptRecordError``."""
     found = _version(cursor)
     if type(found) is not int:
         raise CorruptRecordError("wfcore_meta", "schema_version", "there is no such number")
