@@ -1,10 +1,10 @@
 """Processes of an older wfcore, and the schema of a newer one: they go on, or say what to do; nothing is lost."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import attrs
 import psycopg
@@ -12,7 +12,7 @@ import pytest
 
 from tests.crash.shop import CHECKOUT
 from tests.operations.said import Said
-from tests.operations.sites import Colour, Site, on_postgres, on_sqlite
+from tests.operations.sites import Site, on_postgres, on_sqlite
 from tests.operations.trade import Trade, all_done, each_once
 from tests.postgres.database import new_database
 from wfadapters.postgres.schema import SCHEMA_VERSION as OF_POSTGRES
@@ -100,3 +100,33 @@ def test_an_old_process_in_a_newer_schema_that_it_cannot_use_says_so_and_changes
             trade.approve()
             assert trade.outcome() == all_done(4)
         assert site.rows() == each_once(4)
+
+
+BACK_TO_1 = {
+    OF_SQLITE: """
+        DROP TRIGGER wfcore_tags_insert; DROP TRIGGER wfcore_tags_update; DROP TRIGGER wfcore_tags_delete;
+        DROP TABLE wfcore_tags; DROP INDEX wfcore_instances_by_status; DROP INDEX wfcore_instances_by_workflow;
+        UPDATE wfcore_meta SET value = 1
+    """,
+    OF_POSTGRES: """
+        ALTER TABLE wfcore_hooks DROP COLUMN shard_hash; DROP FUNCTION wfcore_crc32;
+        DROP INDEX wfcore_instances_status, wfcore_instances_workflow, wfcore_instances_tags;
+        UPDATE wfcore_meta SET value = 1
+    """,
+}
+
+
+def test_an_old_schema_is_migrated_while_processes_that_have_it_open_are_at_work(place: Place) -> None:
+    """They need nothing that a newer one lacks: here, that of version 1."""
+    with place.open() as site:
+        place.execute(BACK_TO_1[place.version])
+        trade = Trade(site.client)
+        with site.dispatching(), site.dispatching(), ThreadPoolExecutor(1) as customers:
+            trade.begin(10)
+            begun = customers.submit(trade.begin, 30)
+            with place.open() as newer:
+                begun.result()
+                trade.approve()
+                assert trade.outcome() == all_done(40)
+                assert sum(newer.client.count_by_status().values()) == 40
+        assert site.rows() == each_once(40)
