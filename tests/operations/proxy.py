@@ -12,8 +12,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 Blow: TypeAlias = Literal["before", "after", "dead"]
-"""Cut before the server gets it; cut after the server has done it, and before the client knows; or nothing comes through
-any more, and nobody is told."""
+"""Cut before the server gets it; cut after the server has done it, and before the client knows; or nothing comes
+through any more, and nobody is told."""
 Judge: TypeAlias = Callable[[bytes], Blow | None]
 _READY = b"Z\x00\x00\x00\x05"  # and one byte: the server waits for the next
 
@@ -49,7 +49,12 @@ class Wire:
         self._ended.set()
 
     def _carry(self, client: socket.socket) -> None:
-        with closing(client), suppress(OSError), closing(self._server()) as server, selectors.DefaultSelector() as either:
+        with (
+            closing(client),
+            suppress(OSError),
+            closing(self._server()) as server,
+            selectors.DefaultSelector() as either,
+        ):
             either.register(client, selectors.EVENT_READ)
             either.register(server, selectors.EVENT_READ)
             while not self._ended.is_set():

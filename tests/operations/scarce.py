@@ -1,6 +1,6 @@
 """Workflows while there is no room on the disk. As a program: ``python -m tests.operations.scarce FILE COLOUR``.
 
-The program keeps itself from writing large files, as a quota would; that is the whole process's, so it is one of its own.
+The program keeps itself from writing large files, as a quota would; that is a limit of a process, so it is its own.
 """
 
 import json

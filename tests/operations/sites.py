@@ -53,9 +53,7 @@ def on_sqlite(path: Path, colour: Colour = "threads", **options: Any) -> Iterato
 
 
 @contextmanager
-def on_postgres(
-    url: str, colour: Colour = "threads", *, direct: str | None = None, **options: Any
-) -> Iterator[Site]:
+def on_postgres(url: str, colour: Colour = "threads", *, direct: str | None = None, **options: Any) -> Iterator[Site]:
     """A store in that database, with at most four connections if the options do not say otherwise.
 
     Args:

@@ -31,7 +31,7 @@ def shifted(by: timedelta) -> Callable[[], datetime]:
 @pytest.mark.postgres
 @EITHER
 def test_clocks_of_machines_that_share_postgres_do_not_matter(colour: Colour) -> None:
-    """One dispatcher's is an hour ahead, the other's an hour behind; only rows have times, and those are the server's."""
+    """One dispatcher's is an hour ahead, the other's an hour behind; rows have the times of the server."""
     url = new_database()
     with on_postgres(url, colour) as site, psycopg.connect(url, autocommit=True) as own:
         trade = Trade(site.client)
@@ -45,7 +45,8 @@ def test_clocks_of_machines_that_share_postgres_do_not_matter(colour: Colour) ->
         ended = own.execute("SELECT clock_timestamp()").fetchone()
         [times] = own.execute(
             "SELECT (SELECT min(created_at) FROM wfcore.wfcore_instances),"
-            " (SELECT min(settled_at) FROM wfcore.wfcore_steps), (SELECT max(completed_at) FROM wfcore.wfcore_instances)"
+            " (SELECT min(settled_at) FROM wfcore.wfcore_steps),"
+            " (SELECT max(completed_at) FROM wfcore.wfcore_instances)"
         ).fetchall()
         assert site.rows() == each_once(8)
     assert began is not None

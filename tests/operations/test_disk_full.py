@@ -73,6 +73,29 @@ def test_t6_workflows_in_postgres_go_on_once_a_full_disk_has_room(
     assert "(53100); the server's disk is full, or cannot be read or written: see to it, then it goes on" in refused
 
 
+@pytest.mark.postgres
+def test_t6_workflows_go_on_once_a_server_that_stopped_for_want_of_room_is_started(small_disk: Path) -> None:
+    """It stops if it has no room for its log."""
+    server = Server(where=small_disk, wal_segment=1, min_wal_size="2MB")
+    server.start()
+    with on_postgres(server.url) as site:
+        trade = Trade(site.client)
+        trade.begin(3)
+        with site.dispatching():
+            fill(small_disk)
+            with suppress(psycopg.OperationalError), psycopg.connect(server.url, autocommit=True) as own:
+                while True:
+                    own.execute("SELECT pg_logical_emit_message(false, '', repeat('x', 500000))")
+            server.wait_until_stopped()
+            free(small_disk)
+            server.start()
+            trade.begin(3)
+            trade.approve()
+            assert trade.outcome() == all_done(6)
+        assert site.rows() == each_once(6)
+    server.remove()
+
+
 HEAVY = b"""
     -- With each of the users' rows comes one that fills a page of a file, which is as large as the quota allows.
     CREATE TABLE heavy (text text STORAGE PLAIN);

@@ -90,7 +90,7 @@ def test_an_old_process_in_a_newer_schema_that_it_cannot_use_says_so_and_changes
         place.execute(INCOMPATIBLE)
         with site.dispatching():
             said.wait_for("a newer wfcore has")
-            with pytest.raises(SchemaVersionError, match="a newer wfcore has .*: install that version here") as caught:
+            with pytest.raises(SchemaVersionError, match=r"a newer wfcore has .*: install that version here") as caught:
                 site.client.create(CHECKOUT, 3, id="3")
             assert (caught.value.found, caught.value.supported) == (99, place.version)
             with pytest.raises(SchemaVersionError), place.open():

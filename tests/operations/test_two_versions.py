@@ -1,4 +1,4 @@
-"""Two versions of the code at once: who cannot run an instance leaves it alone, with pauses, to who can (D3, D4, G10)."""
+"""Two versions of the code at once: who cannot run an instance leaves it, with pauses, to who can (D3, D4, G10)."""
 
 import random
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.crash.shop import Record
 from tests.operations.sites import Site, on_postgres, on_sqlite
 from tests.operations.trade import PATIENCE
 from tests.postgres.database import new_database
-from wfcore import Attempt, Client, Dispatcher, DueQuery, EventType, Handle, Registry, Step, TickReport, workflow
+from wfcore import Attempt, Client, Dispatcher, DueQuery, EventType, Registry, Step, TickReport, workflow
 
 Approved = EventType("approved", str)
 HOUR, LONGEST_PAUSE = timedelta(hours=1), timedelta(minutes=5)

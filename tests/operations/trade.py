@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import attrs
@@ -34,18 +35,23 @@ class Trade:
     def begin(self, count: int) -> None:
         """Create so many instances."""
         for _ in range(count):
-            number = self.begun
-            self.insist(lambda: self.client.create(CHECKOUT, number, id=str(number), on_conflict="return_existing"))
+            self.insist(partial(self._create, self.begun))
             self.begun += 1
+
+    def _create(self, number: int) -> None:
+        self.client.create(CHECKOUT, number, id=str(number), on_conflict="return_existing")
 
     def approve(self) -> None:
         """Send every instance that has not got it the event that it waits for, or is going to."""
         for number in range(self.approved, self.begun):
-            self.insist(lambda: self.handle(number).send_event(Approved, f"approval {number}", id=EVENT_ID))
+            self.insist(partial(self._send, number))
             self.approved += 1
 
+    def _send(self, number: int) -> None:
+        self.handle(number).send_event(Approved, f"approval {number}", id=EVENT_ID)
+
     def insist(self, command: Callable[[], T]) -> T:
-        """Give a command until it is acknowledged. A store that is away takes its time to say so: this does not spin."""
+        """Give a command until it is acknowledged. A store that is away takes its time to say so."""
         while True:
             try:
                 return command()
@@ -57,7 +63,8 @@ class Trade:
 
     def outcome(self) -> "Outcome":
         """Wait until every instance has ended, and tell."""
-        results = {number: self.insist(lambda: self.handle(number).result(timeout=PATIENCE)) for number in range(self.begun)}
+        ends = [partial(self.handle(number).result, timeout=PATIENCE) for number in range(self.begun)]
+        results = {number: self.insist(end) for number, end in enumerate(ends)}
         return Outcome(results, [each.problem for each in self.client.audit()])
 
 

@@ -7,9 +7,11 @@ import atexit
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from select import select
 from tempfile import mkdtemp
 from typing import Any
 
@@ -41,9 +43,11 @@ def server_url() -> str:
 class Server:
     """A server in a folder of its own, reached by a socket in it; tests may kill it and start it again."""
 
-    def __init__(self, *, durable: bool = False, wal_segment: int = 16, **settings: str) -> None:
+    def __init__(
+        self, *, durable: bool = False, wal_segment: int = 16, where: Path | None = None, **settings: str
+    ) -> None:
         self._settings = {**(SETTINGS if durable else {**SETTINGS, **FAST}), **settings}
-        self.folder = Path(mkdtemp(prefix="wfcore-pg-"))
+        self.folder = Path(mkdtemp(prefix="wfcore-pg-", dir=where))
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -56,6 +60,14 @@ class Server:
     def url(self) -> str:
         return f"postgresql:///postgres?host={self.folder}&user=postgres"
 
+    @property
+    def is_running(self) -> bool:
+        return (self.folder / "data" / "postmaster.pid").exists()
+
+    @property
+    def _leader(self) -> int:
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def start(self) -> None:
         options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
         self._run("pg_ctl", "start", "--wait", f"--log={self.folder}/log", f"--options=-k {self.folder} {options}")
@@ -64,21 +76,30 @@ class Server:
         """End every process of it at once, as a crash does."""
         self._run("pg_ctl", "stop", "--mode=immediate")
 
+    def wait_until_stopped(self) -> None:
+        """Return as soon as it has ended by itself."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            leader = os.pidfd_open(self._leader)
+            select([leader], [], [], 30)
+            os.close(leader)
+
     def restart(self, mode: str) -> None:
         """As ``pg_ctl`` does: ``immediate`` is a crash, ``fast`` ends the sessions and then the server."""
         self._run("pg_ctl", "restart", "--wait", f"--mode={mode}", f"--log={self.folder}/log")
 
     def limit_files(self, size: int | None) -> None:
         """Let no process of it write beyond so many bytes in a file: as a quota, or ``None``: as far as it likes."""
-        leader = (self.folder / "data" / "postmaster.pid").read_text().split()[0]
         limit = f"--fsize={'unlimited' if size is None else size}:"
-        subprocess.run(["prlimit", "--pid", leader, limit], check=True, **self._as)  # and who connects from now on
+        # And who connects from now on.
+        subprocess.run(["prlimit", "--pid", str(self._leader), limit], check=True, **self._as)
         with psycopg.connect(self.url) as connection:
             for (pid,) in connection.execute("SELECT pid FROM pg_stat_activity"):
-                subprocess.run(["prlimit", "--pid", str(pid), limit], check=False, stderr=subprocess.DEVNULL, **self._as)
+                subprocess.run(
+                    ["prlimit", "--pid", str(pid), limit], check=False, stderr=subprocess.DEVNULL, **self._as
+                )
 
     def remove(self) -> None:
-        if (self.folder / "data" / "postmaster.pid").exists():
+        if self.is_running:
             self.kill()
         shutil.rmtree(self.folder)
 
