@@ -98,7 +98,8 @@ def test_m12_a_command_whose_commit_is_cut_off_takes_effect_once(
             wire.judge = at_its_first(blow)
         handle = site.client.create(CHECKOUT, 0, id=name)
         if command != "create":
-            PREPARED.get(command, lambda handle: None)(handle)
+            if command in PREPARED:
+                PREPARED[command](handle)
             wire.judge = at_its_first(blow)
             give(handle)
         found = site.store.retrieve(handle.ref)
