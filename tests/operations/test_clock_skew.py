@@ -11,7 +11,6 @@ import pytest
 
 from tests.operations.sites import Colour, on_postgres, on_sqlite
 from tests.operations.trade import Trade, all_done, each_once
-from tests.postgres.database import new_database
 from wfadapters.sqlite import SqliteStore
 from wfcore import Client, Dispatcher, EventType, Registry, Runtime, Step, workflow
 
@@ -30,9 +29,8 @@ def shifted(by: timedelta) -> Callable[[], datetime]:
 
 @pytest.mark.postgres
 @EITHER
-def test_clocks_of_machines_that_share_postgres_do_not_matter(colour: Colour) -> None:
+def test_clocks_of_machines_that_share_postgres_do_not_matter(url: str, colour: Colour) -> None:
     """One dispatcher's is an hour ahead, the other's an hour behind; rows have the times of the server."""
-    url = new_database()
     with on_postgres(url, colour) as site, psycopg.connect(url, autocommit=True) as own:
         trade = Trade(site.client)
         began = own.execute("SELECT clock_timestamp()").fetchone()

@@ -22,11 +22,6 @@ EITHER = pytest.mark.parametrize("colour", ["threads", "asyncio"])
 CUTS = 30
 
 
-@pytest.fixture
-def url() -> str:
-    return new_database()
-
-
 def commits(said: bytes) -> bool:
     """Whether a client says something that commits: a plan of rows is one statement, one with writes a transaction."""
     return b'"mutations"' in said or b"COMMIT" in said

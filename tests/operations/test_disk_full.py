@@ -69,6 +69,9 @@ def test_t6_workflows_in_postgres_go_on_once_a_full_disk_has_room(
     url = psycopg.conninfo.make_conninfo(server.url, dbname="small")
     with on_postgres(url, colour) as site:
         refused = run_short(site, said, lambda: fill(small_disk), lambda: free(small_disk))
+    with psycopg.connect(server.url, autocommit=True) as own:
+        own.execute("DROP DATABASE small")
+        own.execute("DROP TABLESPACE small")
     assert "No space left on device" in refused
     assert "(53100); the server's disk is full, or cannot be read or written: see to it, then it goes on" in refused
 

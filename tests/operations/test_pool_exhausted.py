@@ -12,7 +12,6 @@ from tests.operations.said import Said
 from tests.operations.sites import Colour, Site, on_postgres
 from tests.operations.trade import Trade, all_done, each_once
 from tests.postgres.blocking import BlockingStore
-from tests.postgres.database import new_database
 from tests.postgres.server import Server
 from wfcore import StoreUnavailableError
 
@@ -39,8 +38,8 @@ def give_back(store: BlockingStore, lent: object) -> None:
 
 
 @EITHER
-def test_t6_work_goes_on_once_the_application_lets_go_of_the_pool(colour: Colour, said: Said) -> None:
-    with on_postgres(new_database(), colour, pool_size=2, timeout=SHORT) as site:
+def test_t6_work_goes_on_once_the_application_lets_go_of_the_pool(url: str, colour: Colour, said: Said) -> None:
+    with on_postgres(url, colour, pool_size=2, timeout=SHORT) as site:
         trade = Trade(site.client)
         trade.begin(3)
         with site.dispatching():
@@ -52,14 +51,6 @@ def test_t6_work_goes_on_once_the_application_lets_go_of_the_pool(colour: Colour
             trade.approve()
             assert trade.outcome() == all_done(5)
         assert site.rows() == each_once(5)
-
-
-@pytest.fixture
-def narrow_server() -> Iterator[Server]:
-    server = Server(max_connections="12", superuser_reserved_connections="0", max_wal_senders="0")
-    server.start()
-    yield server
-    server.remove()
 
 
 OTHERS = b"""
@@ -100,12 +91,13 @@ def test_t6_work_goes_on_once_the_application_lets_go_of_the_server(
 @EITHER
 def test_a12_a_store_that_gets_no_connection_after_it_has_opened_is_unavailable(server: Server, colour: Colour) -> None:
     """Its tables were made; then its role was locked out, and is let in again."""
-    url = psycopg.conninfo.make_conninfo(server.url, user="latecomer")
+    role = f"latecomer_{colour}"
+    url = psycopg.conninfo.make_conninfo(server.url, user=role)
     with psycopg.connect(server.url, autocommit=True) as own:
-        own.execute("CREATE ROLE latecomer LOGIN SUPERUSER")
+        own.execute(f"CREATE ROLE {role} LOGIN SUPERUSER".encode())
 
         def lock_out(_connection: object) -> None:
-            own.execute("ALTER ROLE latecomer NOLOGIN")
+            own.execute(f"ALTER ROLE {role} NOLOGIN".encode())
 
         async def lock_out_too(connection: object) -> None:
             lock_out(connection)
@@ -114,7 +106,7 @@ def test_a12_a_store_that_gets_no_connection_after_it_has_opened_is_unavailable(
         with on_postgres(url, colour, direct=server.url, timeout=SHORT, on_connect=on_connect) as site:
             with pytest.raises(StoreUnavailableError, match="no connection was free"):
                 site.client.create(CHECKOUT, 0, id="0")
-            own.execute("ALTER ROLE latecomer LOGIN")
+            own.execute(f"ALTER ROLE {role} LOGIN".encode())
             trade = Trade(site.client)
             trade.begin(1)
             assert trade.insist(trade.handle(0).status) == "active"

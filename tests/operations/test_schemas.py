@@ -14,7 +14,6 @@ from tests.crash.shop import CHECKOUT
 from tests.operations.said import Said
 from tests.operations.sites import Site, on_postgres, on_sqlite
 from tests.operations.trade import Trade, all_done, each_once
-from tests.postgres.database import new_database
 from wfadapters.postgres.schema import SCHEMA_VERSION as OF_POSTGRES
 from wfadapters.sqlite.schema import SCHEMA_VERSION as OF_SQLITE
 from wfcore import SchemaVersionError
@@ -47,7 +46,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if kind == "sqlite":
         path = tmp_path / "workflows.db"
         return Place(lambda: on_sqlite(path, colour), lambda script: in_sqlite(path, script), OF_SQLITE)
-    url = new_database()
+    url = request.getfixturevalue("url")
     return Place(lambda: on_postgres(url, colour), lambda script: in_postgres(url, script), OF_POSTGRES)
 
 

@@ -13,7 +13,6 @@ import pytest
 from tests.crash.shop import Record
 from tests.operations.sites import Site, on_postgres, on_sqlite
 from tests.operations.trade import PATIENCE
-from tests.postgres.database import new_database
 from wfcore import Attempt, Client, Dispatcher, DueQuery, EventType, Registry, Step, TickReport, workflow
 
 Approved = EventType("approved", str)
@@ -87,7 +86,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "sqlite":
         opened = on_sqlite(tmp_path / "workflows.db", clock=clock)
     else:
-        opened = on_postgres(new_database(), clock=clock)
+        opened = on_postgres(request.getfixturevalue("url"), clock=clock)
     with opened as site:
         yield World(site, now)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from select import select
 from tempfile import mkdtemp
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
@@ -52,13 +53,14 @@ class Server:
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             os.chown(self.folder, NOBODY, NOBODY)
+        self._database = "postgres"
         self._programs = self._reachable(programs())
         names = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
         self._run("initdb", "--no-sync", f"--wal-segsize={wal_segment}", *names)  # in MB
 
     @property
     def url(self) -> str:
-        return f"postgresql:///postgres?host={self.folder}&user=postgres"
+        return f"postgresql:///{self._database}?host={self.folder}&user=postgres"
 
     @property
     def is_running(self) -> bool:
@@ -75,6 +77,13 @@ class Server:
     def kill(self) -> None:
         """End every process of it at once, as a crash does."""
         self._run("pg_ctl", "stop", "--mode=immediate")
+
+    def begin_anew(self) -> None:
+        """Let its URL be that of a database that is empty."""
+        name = f"anew_{uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        self._database = name
 
     def wait_until_stopped(self) -> None:
         """Return as soon as it has ended by itself."""
