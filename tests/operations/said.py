@@ -20,7 +20,7 @@ class Said(logging.Handler):
     def wait_for(self, text: str, count: int = 1) -> None:
         """Until it was said so often, from the beginning."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.lines(text)) >= count, 15), f"{text!r} was not said"
+            assert self._news.wait_for(lambda: len(self.lines(text)) >= count, 60), f"{text!r} was not said"
 
     def lines(self, text: str = "", logger: str = "wfcore") -> list[str]:
         """What a logger, or one below it, has said that contains a text."""

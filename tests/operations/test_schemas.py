@@ -122,10 +122,10 @@ def test_an_old_schema_is_migrated_while_processes_that_have_it_open_are_at_work
         trade = Trade(site.client)
         with site.dispatching(), site.dispatching(), ThreadPoolExecutor(1) as customers:
             trade.begin(10)
-            begun = customers.submit(trade.begin, 30)
+            begun = customers.submit(trade.begin, 10)
             with place.open() as newer:
                 begun.result()
                 trade.approve()
-                assert trade.outcome() == all_done(40)
-                assert sum(newer.client.count_by_status().values()) == 40
-        assert site.rows() == each_once(40)
+                assert trade.outcome() == all_done(20)
+                assert sum(newer.client.count_by_status().values()) == 20
+        assert site.rows() == each_once(20)

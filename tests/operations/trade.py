@@ -12,7 +12,7 @@ from wfcore import Client, Handle, StoreUnavailableError
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[int, str]
-PATIENCE = timedelta(seconds=15)
+PATIENCE = timedelta(seconds=60)
 """How long an instance may take: never reached."""
 
 
