@@ -89,7 +89,9 @@ def test_t6_work_goes_on_once_the_application_lets_go_of_the_server(
 
 
 @EITHER
-def test_a12_a_store_that_gets_no_connection_after_it_has_opened_is_unavailable(server: Server, colour: Colour) -> None:
+def test_a12_a_store_that_gets_no_connection_for_its_pool_is_unavailable_and_can_be_opened_later(
+    server: Server, colour: Colour
+) -> None:
     """Its tables were made; then its role was locked out, and is let in again."""
     role = f"latecomer_{colour}"
     url = psycopg.conninfo.make_conninfo(server.url, user=role)
@@ -103,10 +105,12 @@ def test_a12_a_store_that_gets_no_connection_after_it_has_opened_is_unavailable(
             lock_out(connection)
 
         on_connect = lock_out if colour == "threads" else lock_out_too
-        with on_postgres(url, colour, direct=server.url, timeout=SHORT, on_connect=on_connect) as site:
-            with pytest.raises(StoreUnavailableError, match="no connection was free"):
-                site.client.create(CHECKOUT, 0, id="0")
-            own.execute(f"ALTER ROLE {role} LOGIN".encode())
-            trade = Trade(site.client)
-            trade.begin(1)
-            assert trade.insist(trade.handle(0).status) == "active"
+        with (
+            pytest.raises(StoreUnavailableError, match="no connection was free") as caught,
+            on_postgres(url, colour, direct=server.url, timeout=SHORT, on_connect=on_connect),
+        ):
+            pass
+        assert caught.value.operation == "open"
+        own.execute(f"ALTER ROLE {role} LOGIN".encode())
+        with on_postgres(url, colour, direct=server.url) as site:
+            assert site.client.create(CHECKOUT, 0, id="0").status() == "active"

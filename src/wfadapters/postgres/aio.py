@@ -122,10 +122,11 @@ class AsyncPostgresStore(_Reads):
         with explained("open"):  # here the errors of on_connect are seen, a pool would only log them
             async with await psycopg.AsyncConnection.connect(self._settings.address, autocommit=True) as connection:
                 await self._configure(connection)
-        self._pool = psycopg_pool.AsyncConnectionPool(
-            self._settings.address, configure=self._configure, **self._settings.pool
-        )
-        await self._pool.open()
+            pool = psycopg_pool.AsyncConnectionPool(
+                self._settings.address, configure=self._configure, **self._settings.pool
+            )
+            await pool.open(wait=True, timeout=self._settings.opening)  # if that fails, it closes itself
+        self._pool = pool
 
     async def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; see :class:`wfcore.ports.Store`."""

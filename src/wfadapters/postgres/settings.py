@@ -80,6 +80,11 @@ class Settings:
         }
 
     @property
+    def opening(self) -> float:
+        """Seconds that a pool may take for its first connection, which has to be made: no less than a machine takes."""
+        return max(self.timeout.total_seconds(), 2.0)
+
+    @property
     def limits(self) -> bytes:
         """The statement that a new connection begins with."""
         milliseconds = max(self.timeout // timedelta(milliseconds=1), 1)

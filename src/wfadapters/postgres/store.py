@@ -72,7 +72,8 @@ class PostgresStore:
         self._listeners = Listeners()
         tables.migrate(settings, self._configure)  # here its errors are seen, a pool would only log them
         self._pool = psycopg_pool.ConnectionPool(settings.address, configure=self._configure, **settings.pool)
-        self._pool.open()  # who needs a connection waits for it, and is told if there is none
+        with explained("open"):
+            self._pool.open(wait=True, timeout=settings.opening)  # if that fails, it closes itself
         self._ear = Ear(settings, self._listeners)
 
     def retrieve(self, ref: str) -> Snapshot:
