@@ -105,6 +105,12 @@ BAD = [
         of(bends.NoIncarnation),
         ("a_plan_for_a_deleted_and_recreated_instance_conflicts",),
     ),
+    Bad(
+        "A3",
+        "a delete locks too late",
+        of(stores.LocksWhatItDeletesTooLate),
+        ("a_tick_or_a_delete_wins_a_version",),
+    ),
     Bad("A3", "a clash of identities is swallowed", of(stores.SwallowsClashes), ("one_thread_creates_an_instance",)),
     Bad(
         "A3",
@@ -164,6 +170,12 @@ BAD = [
     ),
     Bad(
         "A6",
+        "keys of steps are folded to lower case",
+        bent(plan=bends.folded_keys),
+        ("identities_within_an_instance_are_told_apart_to_the_letter",),
+    ),
+    Bad(
+        "A6",
         "events are in the order of their instants",
         bent(snapshot=bends.by_instant),
         ("events_arrive_in_the_order_of_their_applies",),
@@ -182,6 +194,8 @@ BAD = [
         ("a_field_that_is_nothing_is_not_an_empty_text", "payloads_come_back_byte_for_byte"),
     ),
     Bad("A7", "tracebacks are not stored", bent(snapshot=bends.without_traceback), ("every_field_comes_back",)),
+    Bad("A7", "a put leaves some columns as they were", of(bends.KeepsSomeColumns), ("a_put_changes_every_field",)),
+    Bad("A7", "an add forgets a column", bent(plan=bends.without_actor), ("an_add_stores_every_field",)),
     Bad("A8", "an empty plan writes", bent(plan=bends.bumped), ("an_empty_plan_writes_nothing",)),
     Bad("A8", "an empty plan is not looked at", of(bends.AnswersEmptyPlans), ("an_empty_plan_may_conflict",)),
     Bad(
@@ -239,6 +253,12 @@ BAD = [
         "writes that fail are left out",
         of(stores.LeavesOutWhatFails),
         ("a_failing_write_is_named_and_leaves_no_trace", "a_write_without_a_writer_is_named_and_leaves_no_trace"),
+    ),
+    Bad(
+        "A11",
+        "writes are committed before the rows",
+        stores.striking(stores.WritesBefore),
+        ("a_fault_anywhere_leaves_the_writes_of_a_plan_with_its_rows_or_neither",),
     ),
     Bad("A11", "writes have no order", bent(plan=bends.writes_reversed), ("writes_keep_their_order_among_themselves",)),
     Bad(
@@ -404,6 +424,12 @@ BAD = [
         of(stores.TellsInTheOrderOfKeys),
         ("a_history_is_in_the_order_of_settlement_and_then_what_waits",),
     ),
+    Bad(
+        "C4",
+        "when an event was taken is forgotten",
+        of(stores.ForgetsWhenEventsWereTaken),
+        ("a_history_holds_whole_rows",),
+    ),
     Bad("C5", "nobody is suspect", of(stores.SuspectsNobody), ("what_breaks_o5_is_among_the_suspects",)),
     Bad(
         "C5", "suspects are in any order", of(stores.SuspectsInAnyOrder), ("suspects_come_in_the_order_of_their_refs",)
@@ -427,6 +453,7 @@ BAD = [
         bent(fired=bends.strictly_before),
         ("a_hook_is_due_at_its_instant_and_not_before",),
     ),
+    Bad("F1", "instants are compared as texts", of(bends.ComparesTexts), ("instants_are_compared_to_the_microsecond",)),
     Bad(
         "F2",
         "of several at an instant one is given",
@@ -494,6 +521,12 @@ BAD = [
         "every shard is given everything",
         bent(query=bends.ignores_shards),
         ("a_shard_takes_the_hooks_of_its_own_instances", "every_hook_is_some_shards_and_no_two_have_one"),
+    ),
+    Bad(
+        "F7",
+        "a shard is the hash of other bytes",
+        of(bends.HashesOtherBytes),
+        ("every_hook_is_some_shards_and_no_two_have_one",),
     ),
     Bad(
         "F7",

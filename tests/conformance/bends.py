@@ -78,6 +78,21 @@ class Upserts(BentStore):
         return super().apply(unchecked(plan, mutations=tuple(map(replaced, plan.mutations))))
 
 
+class KeepsSomeColumns(BentStore):
+    """Its upsert sets a list of columns, in which some are missing."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        def kept(each: Any) -> Any:
+            found = self.rows(each.ref).steps.get((each.step.run_number, each.step.key)) if _is_put_step(each) else None
+            return PutStep(attrs.evolve(each.step, sequence=found.sequence)) if found else each
+
+        return super().apply(unchecked(plan, mutations=tuple(map(kept, plan.mutations))))
+
+
+def _is_put_step(mutation: Any) -> bool:
+    return isinstance(mutation, PutStep)
+
+
 class PutsLast(BentStore):
     """An event that is put again is deleted and inserted: it goes to the end."""
 
@@ -245,6 +260,19 @@ class LooksAhead(BentStore):
             self._clock = clock
 
 
+class ComparesTexts(BentStore):
+    """Keeps instants as texts, which have a fraction only if there is one."""
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        now, texts = self._clock(), {hook: _text(hook.due_at) for hook in self.hooks()}
+        ordered = sorted(texts, key=lambda hook: (texts[hook], hook.id))
+        return [FiredHook(hook=hook, timestamp=now) for hook in ordered if texts[hook] <= _text(now)][: query.limit]
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
 def strictly_before(fired: Sequence[FiredHook], _query: DueQuery) -> Sequence[FiredHook]:
     return [each for each in fired if each.hook.due_at < each.timestamp]
 
@@ -294,6 +322,14 @@ def ignores_names(query: DueQuery) -> DueQuery:
 
 def ignores_shards(query: DueQuery) -> DueQuery:
     return attrs.evolve(query, shard=None)
+
+
+class HashesOtherBytes(BentStore):
+    """Makes the shard of other bytes than those of UTF-8; it makes no difference while there is ASCII only."""
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        shard, found = query.shard, super().due(attrs.evolve(query, shard=None))
+        return [each for each in found if not shard or shard.owns(each.hook.instance_ref.encode().decode("latin-1"))]
 
 
 def never_stolen(fired: Sequence[FiredHook], query: DueQuery) -> Sequence[FiredHook]:
@@ -373,7 +409,8 @@ class RemembersHooks(BentStore):
 
 class TruncatesHistories(BentStore):
     bends = attrs.evolve(
-        BentStore.bends, snapshot=lambda found: attrs.evolve(found, steps=found.steps[:1000], events=found.events[:100])
+        BentStore.bends,
+        snapshot=lambda found: attrs.evolve(found, steps=found.steps[:10_000], events=found.events[:1_000]),
     )
 
 
@@ -394,6 +431,12 @@ class GivesConsumedEvents(BentStore):
 dropped_steps = bent_mutations(lambda each: None if isinstance(each, PutStep) else each)
 lost_deletes = bent_mutations(lambda each: None if isinstance(each, DeleteHook) else each)
 lost_purges = bent_mutations(lambda each: None if isinstance(each, DeleteInstance) else each)
+folded_keys = bent_mutations(
+    lambda each: PutStep(attrs.evolve(each.step, key=each.step.key.lower())) if isinstance(each, PutStep) else each
+)
+without_actor = bent_mutations(
+    lambda each: AddEvent(attrs.evolve(each.event, actor="user")) if isinstance(each, AddEvent) else each
+)
 kept_instance = bent_mutations(
     lambda each: PutInstance(attrs.evolve(each.instance, execution_id="e1")) if isinstance(each, PutInstance) else each
 )

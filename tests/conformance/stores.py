@@ -17,7 +17,7 @@ from wfadapters.sqlite import SqliteStore
 from wfcore.errors import RunNotFoundError, WriteFailedError
 from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
 from wfcore.model import Instance, InstanceStatus, Snapshot
-from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, Exists, Plan, Write
+from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, DeleteInstance, Exists, Plan, Write
 from wfcore.ports import History, InstanceQuery, Page
 from wfcore.ports.catalog import place
 from wfcore.testing.conformance import Adapter, Note
@@ -107,6 +107,16 @@ class RetriesBlindly(Striking):
         return BentStore.apply(self, plan)
 
 
+class WritesBefore(Striking):
+    """A write is committed before the rest of its plan, as soon as it is known that the plan does not conflict."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        if all(holds(each, self.rows(each.ref).instance) for each in plan.preconditions):
+            self.perform(each for each in plan.mutations if isinstance(each, Write))
+        rows = tuple(each for each in plan.mutations if not isinstance(each, Write))
+        return super().apply(unchecked(plan, mutations=rows))
+
+
 class BreaksForEver(Striking):
     def failed(self, plan: Plan) -> Applied | Conflict:
         self.strikes = lambda: True
@@ -128,11 +138,14 @@ def striking(store: type[Striking] | type[Piecemeal], *, durable: bool = False) 
         def opened(clock: Callable[[], datetime], strikes: Callable[[], bool] = never) -> BentStore:
             made = store(clock)
             made.strikes = strikes
-            for name in ("_world", "_agendas", "_lock"):
+            for name in ("_world", "_agendas", "_writes", "_lock"):
                 setattr(made, name, worlds.setdefault(name, getattr(made, name)))
             return made
 
-        return Adapter(open=opened, faulty=opened, durable=durable)
+        def texts(store: BentStore) -> list[str]:
+            return [note.text for note in store.writes]
+
+        return Adapter(open=opened, faulty=opened, durable=durable, written=texts)
 
     return make
 
@@ -170,6 +183,19 @@ class ChecksFirstIfVersioned(ChecksFirst):
             elif mutation not in missing:
                 self.perform([mutation])
         return applied(self._world, plan)
+
+
+class LocksWhatItDeletesTooLate(BentStore):
+    """A delete compares the version, and then waits for the row, and takes it whatever it has become."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        if not any(isinstance(each, DeleteInstance) for each in plan.mutations):
+            return super().apply(plan)
+        for each in plan.preconditions:
+            if not holds(each, found := self.rows(each.ref).instance):
+                return conflict(each.ref, found)
+        dawdle()
+        return super().apply(unchecked(plan, preconditions=()))
 
 
 class LosesMail(BentStore):
@@ -471,6 +497,12 @@ class TellsOfRunsThatNeverWere(BentStore):
             return super().history(ref, run_number)
         except RunNotFoundError:
             return attrs.evolve(super().history(ref), steps=(), events=())
+
+
+class ForgetsWhenEventsWereTaken(BentStore):
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        found = super().history(ref, run_number)
+        return attrs.evolve(found, events=tuple(attrs.evolve(each, delivered_at=None) for each in found.events))
 
 
 class TellsInTheOrderOfKeys(BentStore):

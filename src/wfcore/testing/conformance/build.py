@@ -9,7 +9,7 @@ import attrs
 
 from wfcore.failure import Failure
 from wfcore.keys import message_id, parse_ref, terminal_id, timer_id
-from wfcore.model import Event, Hook, Instance, StepRecord
+from wfcore.model import Event, Hook, Instance, Snapshot, StepRecord
 from wfcore.outcome import Checkpointed
 from wfcore.plan import (
     Absent,
@@ -24,7 +24,10 @@ from wfcore.plan import (
     Mutation,
     Plan,
     Precondition,
+    PutEvent,
+    PutHook,
     PutInstance,
+    PutStep,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,6 +35,7 @@ MINUTE = timedelta(minutes=1)
 REF = "checkout#order-1"
 OTHER = "checkout#order-2"
 THIRD = "refund#order-1"
+FULL_KEY = "gather:g[a]>do:x#1"
 FAILURE = Failure(
     type="shop.CardDeclined",
     message="declined \x00 \ud800 ✓",
@@ -93,6 +97,87 @@ def hook(ref: str = REF, due_at: datetime = NOW, **changes: Any) -> Hook:
         created_at=NOW,
     )
     return attrs.evolve(row, **changes)
+
+
+@attrs.frozen
+class OneOfEach:
+    """A row of each table, all of one instance.
+
+    Attributes:
+        instance: of run 4.
+        step: of that run, so that a retrieve gives it.
+        event: a pending one.
+        hook: the timer.
+    """
+
+    instance: Instance
+    step: StepRecord
+    event: Event
+    hook: Hook
+
+    def put(self, found: Instance) -> Plan:
+        """The plan that puts all of them, if the instance is as it was found."""
+        puts = PutInstance(self.instance), PutStep(self.step), PutEvent(self.event), PutHook(self.hook)
+        return plan(*puts, given=(AtVersion(found.ref, found.version, found.execution_id),))
+
+    def snapshot(self) -> Snapshot:
+        """What a retrieve gives then."""
+        return Snapshot(instance=self.instance, steps=(self.step,), events=(self.event,), hooks=(self.hook,), now=NOW)
+
+
+def plain(version: int) -> OneOfEach:
+    """Rows whose fields are empty, as far as they may be."""
+    row = instance(version=version, run_number=4)
+    return OneOfEach(row, step(FULL_KEY, run_number=4), event("#pause✓"), hook())
+
+
+def filled(version: int) -> OneOfEach:
+    """The same rows: of all that is no identity, every field has another value."""
+    at = [NOW + number * MINUTE for number in range(9)]
+    row = instance(
+        version=version,
+        run_number=4,
+        key_run=3,
+        status="errored",
+        params="[]",
+        output='"output"',
+        failure=FAILURE,
+        tags={"": "", "größe": "\x00\ud800✓"},
+        created_at=at[1],
+        updated_at=at[2],
+        started_at=at[3],
+        completed_at=at[4],
+        execution_id=f"✓{version}",
+        created_by="x",
+    )
+    record = step(
+        FULL_KEY,
+        run_number=4,
+        kind="wait_for_event",
+        name="✓",
+        parent_key="gather:g[a]",
+        depth=1,
+        status="errored",
+        attempts=3,
+        max_attempts=2**63 - 1,
+        next_retry_at=at[5],
+        wake_at=at[6],
+        event_types=("a", "\x00", "✓"),
+        event_id="m✓",
+        result='"result"',
+        failure=FAILURE,
+        sequence=9,
+        created_at=at[7],
+        settled_at=at[8],
+        execution_id="x",
+    )
+    mail = event(
+        "#pause✓", type="pause", payload="[]", actor="system", created_at=at[1], consumed_run=4, delivered_at=at[2]
+    )
+    timer = hook(
+        due_at=at[3], run_number=None, reason="terminal", created_at=at[4], attempts=5, last_error="\ud800\x00 ✓"
+    )
+    return OneOfEach(row, record, mail, timer)
 
 
 def message(id: str = "m1", ref: str = REF) -> Hook:

@@ -42,7 +42,8 @@ EXECUTIONS = st.sampled_from(["e1", "e2"])
 EVENT_IDS = st.sampled_from(["m1", "m2"])
 KEYS = st.sampled_from(["do:a", "do:b", "a"])
 STATUSES = st.sampled_from(["active", "waiting", "paused", "complete"])
-CONSUMERS = st.sampled_from([None, "do:a"])
+CONSUMERS = st.sampled_from([(None, None), ("do:a", 1), ("do:a", 2)])
+"""By what an event was consumed, and in which run."""
 DUE = st.integers(-2, 2).map(lambda hours: NOW + timedelta(hours=hours))
 # Each row says in one of its columns which of all rows it is, so that none is taken for another. The other columns
 # are the business of clause A7.
@@ -86,15 +87,20 @@ def steps(ref: str) -> st.SearchStrategy[StepRecord]:
 
 def events(ref: str) -> st.SearchStrategy[Event]:
     """Events, pending or consumed."""
-    return st.builds(
-        Event,
-        instance_ref=st.just(ref),
-        id=EVENT_IDS,
-        type=st.just("approved"),
-        payload=MARKS,
-        created_at=st.just(NOW),
-        consumed_by=CONSUMERS,
-    )
+
+    def event(id: str, payload: str, consumer: tuple[str | None, int | None]) -> Event:
+        by, run = consumer
+        return Event(
+            instance_ref=ref,
+            id=id,
+            type="approved",
+            payload=payload,
+            created_at=NOW,
+            consumed_by=by,
+            consumed_run=run,
+        )
+
+    return st.builds(event, EVENT_IDS, MARKS, CONSUMERS)
 
 
 def hooks(ref: str) -> st.SearchStrategy[Hook]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -52,6 +53,15 @@ class Due:
         assert due(feed) == []
         clock.now = NOW + MINUTE
         assert list(feed.due(DueQuery())) == [FiredHook(hook=hook(due_at=NOW + MINUTE), timestamp=NOW + MINUTE)]
+
+    def test_f1_instants_are_compared_to_the_microsecond(self, feed: StoreAndFeed, clock: Clock) -> None:
+        """As instants, not as texts of them: some have a fraction, and some have none."""
+        instants = [NOW - MINUTE.resolution, NOW, NOW + MINUTE.resolution, NOW + timedelta(milliseconds=500)]
+        ids = [hook(f"checkout#{place}").id for place in range(len(instants))]
+        create_many(feed, [hook(f"checkout#{place}", instants[place]) for place in (3, 1, 0, 2)])
+        for place, instant in enumerate(instants):
+            clock.now = instant
+            assert due(feed) == ids[: place + 1]
 
     def test_f2_due_hooks_come_in_the_order_of_instant_and_id(self, feed: StoreAndFeed) -> None:
         feed.apply(create(REF, NOW - MINUTE))

@@ -111,6 +111,18 @@ class Identities:
             must(store.apply(create(ref, params=f'"{ref}"')))
         assert [store.retrieve(ref).instance for ref in refs] == [instance(ref, params=f'"{ref}"') for ref in refs]
 
+    def test_a6_identities_within_an_instance_are_told_apart_to_the_letter(self, store: Store) -> None:
+        """Keys of steps, ids of events and hooks; one that looks like a number is none."""
+        ids = ["a", "A", "a ", "ä", "a\u0308", "a%", "a_", "1", "01", "1.0", "1e0"]
+        store.apply(create())
+        for name in ids:
+            must(store.apply(send(name, payload=f'"{name}"')))
+        must(store.apply(tick(1, *(PutStep(step(name, result=f'"{name}"')) for name in ids))))
+        found = store.retrieve(REF)
+        assert [(each.id, each.payload) for each in found.events] == [(name, f'"{name}"') for name in ids]
+        assert {each.key: each.result for each in found.steps} == {name: f'"{name}"' for name in ids}
+        assert {each.id for each in found.hooks} == {hook().id, *(message(name).id for name in ids)}
+
     def test_a6_a_step_belongs_to_its_run(self, store: Store) -> None:
         store.apply(create())
         store.apply(tick(1, PutStep(step()), PutStep(step(run_number=2)), DeleteStep(REF, 2, step().key)))

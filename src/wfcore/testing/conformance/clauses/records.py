@@ -18,6 +18,7 @@ from wfcore.testing.conformance.build import (
     create,
     delete,
     event,
+    filled,
     hook,
     instance,
     send,
@@ -92,6 +93,15 @@ class Histories:
         assert [each.key for each in found.steps] == steps
         assert [each.id for each in found.events] == events
         assert (found.run_number, found.instance.run_number) == (run or 3, 3)
+
+    def test_c4_a_history_holds_whole_rows(self, catalog: StoreAndCatalog) -> None:
+        """An event that was taken, too, which no retrieve gives."""
+        rows = filled(2)
+        rows = attrs.evolve(rows, event=attrs.evolve(rows.event, consumed_by=rows.step.key))
+        catalog.apply(create())
+        catalog.apply(rows.put(instance()))
+        found = catalog.history(REF)
+        assert (found.instance, found.steps, found.events) == (rows.instance, (rows.step,), (rows.event,))
 
     @pytest.mark.parametrize("run", [0, -1, 4])
     def test_c4_a_run_that_never_was_is_refused(self, third_run: StoreAndCatalog, run: int) -> None:

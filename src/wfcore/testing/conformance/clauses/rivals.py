@@ -125,6 +125,22 @@ class Winners:
             assert found is not None
             assert [f"{thread}" for thread in range(THREADS) if won[thread][number]] == [found.created_by]
 
+    def test_a3_a_tick_or_a_delete_wins_a_version(self, store: Store) -> None:
+        """Not both: a delete must not take what a tick has written since it looked at the version."""
+        steps = [PutStep(step(f"do:{number}")) for number in range(20)]
+
+        def race(thread: int, barrier: Barrier) -> bool:
+            barrier.wait()
+            return isinstance(store.apply(delete(1) if thread else tick(1, *steps)), Applied)
+
+        for _ in range(40):
+            must(store.apply(create()))
+            ticked, deleted = together(race, threads=2)
+            assert [ticked, deleted].count(True) == 1
+            assert store.retrieve(REF).instance == (instance(version=2) if ticked else None)
+            if ticked:
+                must(store.apply(delete(2)))
+
     def test_a3_one_process_wins_each_version(self, durable: Rig, request: pytest.FixtureRequest) -> None:
         reason = cannot_be_opened(durable.adapter.open)
         if reason is not None:

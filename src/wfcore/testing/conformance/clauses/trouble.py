@@ -11,8 +11,9 @@ import pytest
 
 from wfcore.errors import StoreUnavailableError
 from wfcore.model import Snapshot
-from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan, PutEvent, PutHook, PutStep
+from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan, PutEvent, PutHook, PutStep, Write
 from wfcore.ports import Store
+from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import (
     MINUTE,
     NOW,
@@ -67,11 +68,13 @@ class Struck:
         before: what the store held.
         after: what it holds, read without faults.
         answer: of apply, or the error that it raised.
+        store: one without faults.
     """
 
     before: list[Snapshot]
     after: list[Snapshot]
     answer: Applied | Conflict | Exception
+    store: Store
 
 
 def struck(rig: Rig, plan: Plan) -> Iterator[Struck]:
@@ -91,7 +94,7 @@ def struck(rig: Rig, plan: Plan) -> Iterator[Struck]:
         except Exception as error:
             answer = error
         hit, strike.countdown = strike.countdown <= 0, 0
-        yield Struck(before, cut(healthy, REF, OTHER), answer)
+        yield Struck(before, cut(healthy, REF, OTHER), answer, healthy)
         if not hit:
             assert place > 3, "the faulty store asked strikes() hardly ever: let it ask before every statement"
             return
@@ -121,6 +124,14 @@ class Faults:
             committed = found.execution_id == BUSY.execution_id
             assert committed or (found.version, found.execution_id) == (1, "e1")
             assert committed or isinstance(each.answer, Exception)
+
+    def test_a11_a_fault_anywhere_leaves_the_writes_of_a_plan_with_its_rows_or_neither(self, breaking: Rig) -> None:
+        if breaking.adapter.written is None:
+            pytest.skip("the adapter has no 'written'")
+        written: list[str] = []
+        for each in struck(breaking, tick(1, Write(Note("paid")), PutStep(step()), Write(Note("told")))):
+            written += ["paid", "told"] if each.after != each.before else []
+            assert breaking.written(each.store) == written
 
     def test_a12_a_transient_failure_is_no_conflict(self, breaking: Rig) -> None:
         for each in struck(breaking, BUSY):

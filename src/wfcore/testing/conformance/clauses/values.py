@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from wfcore.model import Snapshot
-from wfcore.plan import AddEvent, AtVersion, PutEvent, PutHook, PutInstance, PutStep
+from wfcore.plan import AddEvent, AddHook, AddInstance, AtVersion, PutEvent, PutHook, PutInstance, PutStep
 from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Clock
 from wfcore.testing.conformance.build import (
@@ -16,12 +16,15 @@ from wfcore.testing.conformance.build import (
     MINUTE,
     NOW,
     REF,
+    OneOfEach,
     create,
     event,
+    filled,
     hook,
     instance,
     message,
     must,
+    plain,
     plan,
     send,
     step,
@@ -47,7 +50,9 @@ INSTANTS = [
     datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=45, microseconds=3))),
     datetime.max.replace(tzinfo=UTC),
 ]
-MANY = 10_000
+# One more than a round number, at which what is long may be cut off.
+MANY_STEPS = 10_001
+MANY_EVENTS = 1_001
 
 
 class Values:
@@ -68,7 +73,7 @@ class Values:
         row = instance(version=2, created_at=instant, updated_at=instant, started_at=instant, completed_at=instant)
         waiting = step(created_at=instant, settled_at=instant, next_retry_at=instant, wake_at=instant)
         timer = hook(due_at=instant, created_at=instant)
-        mail = event(created_at=instant)
+        mail = event(created_at=instant, delivered_at=instant)
         store.apply(create())
         given = (AtVersion(REF, 1, "e1"),)
         store.apply(plan(PutInstance(row), PutStep(waiting), PutHook(timer), PutEvent(mail), given=given))
@@ -77,32 +82,25 @@ class Values:
         assert found.hooks[0].due_at.tzinfo is not None
 
     def test_a7_every_field_comes_back(self, store: Store) -> None:
-        tags = {"": "", "größe": "\x00\ud800✓"}
-        row = instance(version=2, status="errored", key_run=3, run_number=4, failure=FAILURE, tags=tags, created_by="x")
-        full = step(
-            "gather:g[a]>do:x#1",
-            run_number=4,
-            kind="wait_for_event",
-            name="✓",
-            parent_key="gather:g[a]",
-            depth=1,
-            status="errored",
-            attempts=3,
-            max_attempts=2**63 - 1,
-            event_types=("a", "\x00", "✓"),
-            event_id="m✓",
-            failure=FAILURE,
-            sequence=9,
-        )
-        deferred = attrs.evolve(hook(), run_number=None, reason="terminal", attempts=5, last_error="\ud800\x00 ✓")
-        mail = event("#pause✓", type="pause", actor="system")
         store.apply(create())
-        given = (AtVersion(REF, 1, "e1"),)
-        store.apply(plan(PutInstance(row), PutStep(full), PutHook(deferred), PutEvent(mail), given=given))
+        must(store.apply(filled(2).put(instance())))
         found = store.retrieve(REF)
-        assert found == Snapshot(instance=row, steps=(full,), events=(mail,), hooks=(deferred,), now=NOW)
+        assert found == filled(2).snapshot()
         assert found.steps[0].failure is not None
         assert found.steps[0].failure.traceback == FAILURE.traceback  # no part of equality
+
+    @pytest.mark.parametrize(("first", "then"), [(plain(2), filled(3)), (filled(2), plain(3))], ids=["fill", "empty"])
+    def test_a7_a_put_changes_every_field(self, store: Store, first: OneOfEach, then: OneOfEach) -> None:
+        """Whatever was there: what a put leaves out of its columns is a row of nobody's."""
+        store.apply(create())
+        must(store.apply(first.put(instance())))
+        must(store.apply(then.put(first.instance)))
+        assert store.retrieve(REF) == then.snapshot()
+
+    def test_a7_an_add_stores_every_field(self, store: Store) -> None:
+        rows = filled(1)
+        must(store.apply(plan(AddInstance(rows.instance), AddEvent(rows.event), AddHook(rows.hook))))
+        assert store.retrieve(REF) == attrs.evolve(rows.snapshot(), steps=())
 
     def test_a7_a_field_that_is_nothing_is_not_an_empty_text(self, store: Store) -> None:
         store.apply(create())
@@ -148,14 +146,21 @@ class Retrieves:
 
     def test_a9_a_history_of_10_000_steps_comes_back_whole(self, store: Store) -> None:
         store.apply(create())
-        puts = [PutStep(step(f"do:{number:05}", result=f"{number}", sequence=number)) for number in range(1, MANY + 1)]
+        puts = [
+            PutStep(step(f"do:{number:05}", result=f"{number}", sequence=number)) for number in range(1, MANY_STEPS + 1)
+        ]
         must(store.apply(tick(1, *puts)))
         found = sorted(store.retrieve(REF).steps, key=lambda each: each.key)
-        assert len(found) == MANY
+        assert len(found) == MANY_STEPS
         assert found == [each.step for each in puts]
 
     def test_a9_a_mailbox_of_1_000_events_comes_back_whole_and_in_order(self, store: Store) -> None:
+        """With the hook of each event, of which the answer tells too."""
         store.apply(create())
-        names = [f"m{number * 7919 % 1_000}" for number in range(1_000)]
-        must(store.apply(plan(*(AddEvent(event(name)) for name in names))))
-        assert [each.id for each in store.retrieve(REF).events] == names
+        names = [f"m{number * 7919 % MANY_EVENTS}" for number in range(MANY_EVENTS)]
+        events, hooks = (AddEvent(event(name)) for name in names), (AddHook(message(name)) for name in names)
+        answer = must(store.apply(plan(*events, *hooks)))
+        found = store.retrieve(REF)
+        assert [each.id for each in found.events] == names
+        assert {each.id for each in found.hooks} == {hook().id, *(message(name).id for name in names)}
+        assert answer.pending_hooks == {each.id for each in found.hooks}
