@@ -1,5 +1,6 @@
 """The pages about adapters: the generated one is that of the suite, and the example of the other conforms."""
 
+import json
 import re
 import subprocess
 import sys
@@ -22,4 +23,5 @@ def test_the_store_of_the_howto_conforms(tmp_path: Path) -> None:
     words = [sys.executable if word == "python" else word for word in command.split()]
     done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["suites"]["TestStore"]["conforms"]
     assert "A3   passed   5 passed, 1 skipped (the adapter is not durable)" in done.stdout

@@ -11,7 +11,17 @@ import importlib
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wfcore.testing.conformance.adapter import Clock
+from wfcore.testing.conformance.build import REF
+from wfcore.testing.conformance.fixtures import wrong_with
+from wfcore.testing.conformance.loop import Loop
+from wfcore.testing.conformance.rig import Rig
+from wfcore.testing.conformance.suite import AsyncStoreSuite, StoreSuite
 
 UNUSABLE = 2
 _GIVEN = "wfcore.testing.conformance.given"
@@ -27,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--asyncio", action="store_true", help="the store is one for asyncio")
     parser.add_argument("--report", metavar="PATH", help="write a report as JSON")
     options, rest = parser.parse_known_args(arguments)
-    problem = _problem(options.adapter)
+    problem = _problem(options.adapter, AsyncStoreSuite if options.asyncio else StoreSuite)
     if problem is not None:
         sys.stderr.write(f"{options.adapter}: {problem}\n")
         return UNUSABLE
@@ -42,15 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if code in (0, 1) else UNUSABLE
 
 
-def _problem(name: str) -> str | None:
+def _problem(name: str, suite: type[StoreSuite]) -> str | None:
+    """Why there is nothing to be tested: told once, and not by every test."""
     module, _, function = name.partition(":")
     if not module or not function:
         return "must be module:function"
     try:
-        getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        return str(error)
-    return None
+        with TemporaryDirectory() as folder:
+            adapter = getattr(importlib.import_module(module), function)(Path(folder))
+            problem = wrong_with(adapter, suite)
+            if problem is None:
+                with Rig(adapter, Clock(), Loop() if suite.asynchronous else None) as rig:
+                    rig.open().retrieve(REF)
+            return problem
+    except Exception as error:
+        traceback.print_exception(error)
+        return "no store could be opened and read, see above"
 
 
 if __name__ == "__main__":

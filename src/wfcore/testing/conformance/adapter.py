@@ -55,7 +55,7 @@ def _reasons(_adapter: object, _field: object, skips: Mapping[str, str]) -> None
     for what, reason in skips.items():
         if what not in CLAUSES and not what.startswith("test_"):
             raise ValueError(f"skips[{what!r}]: is no clause ({', '.join(CLAUSES)}) and no test")
-        if not reason.strip():
+        if not str(reason or "").strip():
             raise ValueError(f"skips[{what!r}]: say why")
 
 

@@ -10,7 +10,7 @@ import pytest
 from wfcore.ports import BatchStore, Catalog, HookFeed, Listenable, Store
 from wfcore.testing.conformance.adapter import Adapter, Clock
 from wfcore.testing.conformance.contents import CLAUSES, clause_of
-from wfcore.testing.conformance.loop import Loop
+from wfcore.testing.conformance.loop import Bridge, Loop
 from wfcore.testing.conformance.rig import Rig, StoreAndCatalog
 from wfcore.testing.faults import StoreAndFeed
 
@@ -36,9 +36,9 @@ class Fixtures:
     @pytest.fixture(autouse=True)
     def left_out(self, request: pytest.FixtureRequest, adapter: Adapter) -> None:
         """Skip what the adapter's list of skips names."""
-        unknown = [what for what in adapter.skips if what not in CLAUSES and not hasattr(self, what)]
-        if unknown:
-            pytest.fail(f"skips: there is no test {', '.join(unknown)}")
+        problem = wrong_with(adapter, type(self))
+        if problem is not None:
+            pytest.fail(problem, pytrace=False)
         test = getattr(request.node, "originalname", request.node.name)
         reason = adapter.skips.get(test) or adapter.skips.get(clause_of(test) or "")
         if reason is not None:
@@ -60,6 +60,14 @@ class Fixtures:
         """A store."""
         opened: Store = rig.open()
         return opened
+
+
+def wrong_with(adapter: object, suite: type) -> str | None:
+    """What is wrong with what should be an adapter for that suite, if anything is."""
+    if not isinstance(adapter, Adapter):
+        return f"{adapter!r} is no wfcore.testing.conformance.Adapter"
+    unknown = [what for what in adapter.skips if what not in CLAUSES and not hasattr(suite, what)]
+    return f"skips: there is no test {', '.join(unknown)}" if unknown else None
 
 
 class Capabilities:
@@ -120,6 +128,13 @@ def _declared(rig: Rig, capability: str) -> None:
 
 
 def _able(store: Any, port: type) -> Any:
-    if not isinstance(store, port):
+    """The store, if it has all methods of the port. Some of them are a mistake, a name misspelt: it must not pass."""
+    native = store.native if isinstance(store, Bridge) else store
+    methods = sorted(name for name in vars(port) if not name.startswith("_"))
+    missing = [name for name in methods if not hasattr(native, name)]
+    if missing == methods:
         pytest.skip(f"the store is no {port.__name__}")
+    if missing:
+        found = ", ".join(name for name in methods if name not in missing)
+        pytest.fail(f"the store has {found}, but no {', no '.join(missing)}: a {port.__name__} has all", pytrace=False)
     return store

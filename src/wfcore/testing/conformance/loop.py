@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -36,6 +37,8 @@ class Loop:
 
     def run(self, awaitable: Awaitable[T]) -> T:
         """Wait for what is run on the loop."""
+        if not inspect.isawaitable(awaitable):
+            raise TypeError(f"{awaitable!r} cannot be awaited: a blocking store wants a StoreSuite (no --asyncio)")
         if self._thread is None:
             self._thread = Thread(target=self._loop.run_forever, name="conformance", daemon=True)
             self._thread.start()

@@ -1,8 +1,8 @@
 """What came of the suite, clause by clause: a pytest plugin that shows it, and writes JSON.
 
 ``pytest -p wfcore.testing.conformance.report --conformance-report=report.json`` writes, for every class of tests that
-is a suite: whether it conforms, and of each clause its title, its result, how many tests have passed, which have
-failed, and which were skipped, with the reason.
+is a suite: whether it conforms, which is that every clause was run or skipped, and no test has failed; and of each
+clause its title, its result, how many tests have passed, which have failed, and which were skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Report:
             "format": FORMAT,
             "suites": {
                 suite: {
-                    "conforms": not any(each.failed for each in verdicts.values()),
+                    "conforms": all(each.result in ("passed", "skipped") for each in verdicts.values()),
                     "clauses": {clause: _clause(clause, verdict) for clause, verdict in verdicts.items()},
                 }
                 for suite, verdicts in self.suites.items()

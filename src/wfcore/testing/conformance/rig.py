@@ -16,6 +16,8 @@ from wfcore.ports import Catalog, Store
 from wfcore.testing.conformance.adapter import Adapter
 from wfcore.testing.conformance.loop import Bridge, Loop
 
+_FOR_ASYNCIO = "a store for asyncio wants an AsyncStoreSuite (--asyncio)"
+
 
 class StoreAndCatalog(Store, Catalog, Protocol):
     """A store that is its own catalog."""
@@ -83,15 +85,26 @@ class Rig:
         return self._view(made)
 
     def _value(self, given: Any) -> Any:
-        return self.loop.run(given) if self.loop is not None and inspect.isawaitable(given) else given
+        if not inspect.isawaitable(given):
+            return given
+        if self.loop is None:
+            raise TypeError(f"{given!r} has to be awaited: {_FOR_ASYNCIO}")
+        return self.loop.run(given)
 
     def _view(self, native: Any) -> Any:
+        missing = [name for name in ("retrieve", "apply") if not hasattr(native, name)]
+        if missing:
+            raise TypeError(f"the adapter has opened {native!r}, which is no store: it has no {', no '.join(missing)}")
+        if self.loop is None and inspect.iscoroutinefunction(native.apply):
+            raise TypeError(f"`apply` of {native!r} is async: {_FOR_ASYNCIO}")
         return native if self.loop is None else self.loop.blocking(native)
 
     def _managed(self, manager: Any) -> AbstractContextManager[Any]:
-        if self.loop is None or not hasattr(manager, "__aenter__"):
+        if not hasattr(manager, "__aenter__"):
             managed: AbstractContextManager[Any] = manager
             return managed
+        if self.loop is None:
+            raise TypeError(f"{manager!r} is entered by `async with`: {_FOR_ASYNCIO}")
         return _managed(manager, self.loop)
 
 
