@@ -18,12 +18,14 @@ import attrs
 from tests.crash.fleet import DATABASES, Database, Log, WholeStore, serve
 from tests.crash.harness import Summary, unexplained
 from tests.crash.shop import CHECKOUT, EVENT_ID, REGISTRY, Approved, expected
-from wfcore import Catalog, Client, Handle, NotFinishedError, Shard, StepRecord
+from wfcore import Catalog, Client, Handle, InstanceFailedError, NotFinishedError, Shard, StepRecord
 
 Scene: TypeAlias = Literal["shards", "dead shard", "overlapping"]
 """Each process has a shard; one of these is never served, so all its work is stolen; or all processes take all."""
 SCENES: tuple[Scene, ...] = get_args(Scene)
 STEAL_AFTER = timedelta(milliseconds=300)
+CUSTOMERS = 12
+"""How many instances there are before the first kill: some of them belong to the shard that is dead."""
 KILLS = 100
 """How many there are on one database before the next."""
 PATIENCE = timedelta(seconds=60)
@@ -39,6 +41,7 @@ class Fleet:
     database: Database
     log: Log
     shards: list[Shard | None]
+    dead: Shard | None
     _crew: dict[int, ForkServerProcess] = attrs.field(factory=dict)
 
     def begin(self) -> None:
@@ -130,7 +133,8 @@ def kill_fleets(kills: int, seed: int, folder: Path, summary: Summary, *, store:
             posts = [None] * processes
         elif scene == "dead shard":
             del posts[0]
-        fleet = Fleet(DATABASES[store](place), Log(place / "said"), posts)
+        dead = Shard(0, processes) if scene == "dead shard" else None
+        fleet = Fleet(DATABASES[store](place), Log(place / "said"), posts, dead)
         share = kills // rounds + (number < kills % rounds)
         problems = _attack(fleet, share, random.Random(f"{seed}/{number}"), summary)
         summary.violations += [f"seed {seed}, round {number}, {scene}: {problem}" for problem in problems]
@@ -143,6 +147,8 @@ def _attack(fleet: Fleet, kills: int, chance: random.Random, summary: Summary) -
         customers = Customers(Client(store, REGISTRY))
         killed = set()
         try:
+            for _ in range(CUSTOMERS):
+                customers.act()
             fleet.begin()
             for _ in range(kills):
                 for _ in range(chance.randrange(4)):
@@ -158,6 +164,7 @@ def _attack(fleet: Fleet, kills: int, chance: random.Random, summary: Summary) -
         attempts = sum(step.attempts for step in _steps(customers, store))
     summary.kills += kills
     summary.acknowledged += customers.acknowledged
+    summary.stolen += sum(fleet.dead is not None and fleet.dead.owns(ref) for ref in _refs(customers))
     return problems + _miscounted(fleet.log, kills, attempts, killed, summary)
 
 
@@ -174,14 +181,19 @@ def _unended(customers: Customers) -> Iterator[str]:
         except NotFinishedError as error:
             yield f"instance {number} is stranded: {error}"
             return  # more of them would cost a minute each
+        except InstanceFailedError as error:
+            yield f"instance {number} has failed: {error}"
         else:
             if result != expected(number):
                 yield f"instance {number} came to {result!r}"
 
 
+def _refs(customers: Customers) -> list[str]:
+    return [customers.client.handle(CHECKOUT, str(number)).ref for number in customers.ends]
+
+
 def _steps(customers: Customers, store: WholeStore) -> list[StepRecord]:
-    refs = (customers.client.handle(CHECKOUT, str(number)).ref for number in customers.ends)
-    return [step for ref in refs for step in store.retrieve(ref).steps if step.kind == "do"]
+    return [step for ref in _refs(customers) for step in store.retrieve(ref).steps if step.kind == "do"]
 
 
 def _wrong(customers: Customers, store: WholeStore, database: Database) -> Iterator[str]:
@@ -209,5 +221,6 @@ def _miscounted(log: Log, kills: int, attempts: int, killed: set[int], summary: 
     summary.early += len(killed - opened)
     summary.bodies += words["body"]
     summary.lost += words["lost"]
+    summary.unsure += words["unsure"]
     twice = [f"two commits of {line}" for line, count in said.items() if line.startswith("version ") and count > 1]
     return twice + unexplained(words["body"], attempts, words["lost"], words["unsure"], cut=kills)

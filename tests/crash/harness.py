@@ -35,6 +35,8 @@ class Summary:
         ahead: plans that were wholly there, and not acknowledged yet.
         bodies: step bodies that were begun.
         lost: bodies whose result lost against another dispatcher's.
+        unsure: bodies with whose result the store failed.
+        stolen: instances that ended, of a shard that nobody served.
         violations: what must not be.
     """
 
@@ -44,12 +46,15 @@ class Summary:
     ahead: int = 0
     bodies: int = 0
     lost: int = 0
+    unsure: int = 0
+    stolen: int = 0
     violations: list[str] = attrs.field(factory=list)
 
     def __str__(self) -> str:
         counts = f"{self.kills} kills ({self.early} before the store was open), {self.acknowledged} acknowledgements"
         verdict = "\n".join(self.violations) or "nothing was lost, doubled or half-written"
-        bodies = f"{self.bodies} bodies run, {self.lost} of them in vain beside another dispatcher"
+        lost = f"{self.lost} of them in vain beside another dispatcher, {self.unsure} when the store failed"
+        bodies = f"{self.bodies} bodies run, {lost}; {self.stolen} instances stolen of a dead shard"
         return f"{counts}, {self.ahead} plans done but not acknowledged, {bodies}\n{verdict}"
 
 

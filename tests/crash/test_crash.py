@@ -35,6 +35,7 @@ def test_r4_four_dispatcher_processes_survive_kill_9(tmp_path: Path, store: str)
     summary = Summary()
     kill_fleets(CYCLES, SEED, tmp_path, summary, store=store, processes=4)
     assert summary.violations == []
+    assert (summary.kills, summary.stolen >= 4) == (CYCLES, True)
     assert summary.bodies > 0
 
 
