@@ -19,6 +19,8 @@ from wfcore.runner import BodyRun, TickReport
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCOPE = "wfcore"
+# Those that OpenTelemetry's conventions recommend for seconds, and some for what takes minutes, or waits for hours.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 1800, 7200)
 
 
 @final
@@ -40,9 +42,9 @@ class OpenTelemetryObserver:
     ) -> None:
         self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
         meter = metrics.get_meter(_SCOPE, meter_provider=meter_provider)
-        self._ticks = meter.create_histogram("wfcore.tick.duration", "s", "How long ticks took")
-        self._bodies = meter.create_histogram("wfcore.body.duration", "s", "How long step bodies took")
-        self._lag = meter.create_histogram("wfcore.hook.lag", "s", "How late wake-ups (hooks) were handled")
+        self._ticks = _histogram(meter, "wfcore.tick.duration", "How long ticks took")
+        self._bodies = _histogram(meter, "wfcore.body.duration", "How long step bodies took")
+        self._lag = _histogram(meter, "wfcore.hook.lag", "How late wake-ups (hooks) were handled")
         self._conflicts = meter.create_counter(
             "wfcore.tick.conflicts", "{conflict}", "How often a tick was planned again: another writer was faster"
         )
@@ -108,6 +110,10 @@ def run_context(ref: str, run_number: int) -> trace.SpanContext:
         is_remote=True,
         trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
     )
+
+
+def _histogram(meter: metrics.Meter, name: str, description: str) -> metrics.Histogram:
+    return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=_SECONDS)
 
 
 def _run(report: TickReport) -> int:

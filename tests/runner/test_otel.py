@@ -173,6 +173,16 @@ def test_r6_what_is_measured(exported: Exported) -> None:
     assert (1, {"wfcore.workflow": "order"}) == (conflicts.value, conflicts.attributes)
 
 
+def test_r6_durations_of_milliseconds_and_of_minutes_are_told_apart(exported: Exported) -> None:
+    """OpenTelemetry's own buckets are for milliseconds: in seconds all that is quick would be in one of them."""
+    desk = paying(exported)
+    desk.tick(observer=exported.observer)
+    for name in ("wfcore.tick.duration", "wfcore.body.duration", "wfcore.hook.lag"):
+        [point] = exported.points(name)
+        bounds = point.explicit_bounds
+        assert (0.005, True, True) == (bounds[0], 1.0 in bounds, bounds[-1] >= 600)
+
+
 def test_r6_no_payload_is_told(exported: Exported) -> None:
     desk = paying(exported)
     desk.tick(observer=exported.observer)
