@@ -43,6 +43,10 @@ def spoilt(_folder: Path) -> Adapter:
     return attrs.evolve(of(BentStore)(_folder), within=stores.spoilt)
 
 
+def taciturn(_folder: Path) -> Adapter:
+    return attrs.evolve(of(BentStore)(_folder), within=stores.taciturn)
+
+
 BAD = [
     Bad(
         "A1",
@@ -159,6 +163,7 @@ BAD = [
         of(bends.DeletesTheCurrentRun),
         ("a_delete_takes_all_rows_of_every_run",),
     ),
+    Bad("A6", "a delete leaves notices", of(bends.LeavesNotices), ("a_delete_takes_all_rows_of_every_run",)),
     Bad(
         "A6", "a delete leaves consumed events", of(bends.LeavesConsumedEvents), ("a_delete_takes_consumed_events_too",)
     ),
@@ -318,6 +323,7 @@ BAD = [
             "a_bound_store_reads_what_it_wrote_and_others_do_not",
         ),
     ),
+    Bad("B1", "a bound store tells of no hooks", taciturn, ("a_bound_store_answers_and_reads_as_any_store",)),
     Bad("B1", "a conflict spoils the transaction", spoilt, ("a_conflict_leaves_the_transaction_usable",)),
     Bad(
         "B2",
@@ -430,6 +436,7 @@ BAD = [
         of(stores.ForgetsWhenEventsWereTaken),
         ("a_history_holds_whole_rows",),
     ),
+    Bad("C5", "the timer of any run will do", of(stores.TakesAnyTimer), ("a_timer_of_another_run_is_none",)),
     Bad("C5", "nobody is suspect", of(stores.SuspectsNobody), ("what_breaks_o5_is_among_the_suspects",)),
     Bad(
         "C5", "suspects are in any order", of(stores.SuspectsInAnyOrder), ("suspects_come_in_the_order_of_their_refs",)

@@ -119,6 +119,18 @@ class DeletesTheCurrentRun(BentStore):
         return answer
 
 
+class LeavesNotices(BentStore):
+    """Takes the instance's own hooks, and not what somebody may still be waiting for."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        before = {each.ref: self.rows(each.ref) for each in plan.mutations if isinstance(each, DeleteInstance)}
+        answer = super().apply(plan)
+        for ref, rows in before.items() if isinstance(answer, Applied) else ():
+            left = {name: hook for name, hook in rows.hooks.items() if hook.reason == "terminal"}
+            self.replace(ref, attrs.evolve(self.rows(ref), hooks=left))
+        return answer
+
+
 class LeavesConsumedEvents(BentStore):
     def apply(self, plan: Plan) -> Applied | Conflict:
         before = {each.ref: self.rows(each.ref) for each in plan.mutations if isinstance(each, DeleteInstance)}

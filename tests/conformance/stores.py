@@ -16,6 +16,7 @@ from wfadapters.listeners import Listeners
 from wfadapters.sqlite import SqliteStore
 from wfcore.errors import RunNotFoundError, WriteFailedError
 from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
+from wfcore.keys import timer_id
 from wfcore.model import Instance, InstanceStatus, Snapshot
 from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, DeleteInstance, Exists, Plan, Write
 from wfcore.ports import History, InstanceQuery, Page
@@ -142,7 +143,7 @@ def striking(store: type[Striking] | type[Piecemeal], *, durable: bool = False) 
                 setattr(made, name, worlds.setdefault(name, getattr(made, name)))
             return made
 
-        def texts(store: BentStore) -> list[str]:
+        def texts(store: Any) -> list[str]:
             return [note.text for note in store.writes]
 
         return Adapter(open=opened, faulty=opened, durable=durable, written=texts)
@@ -314,6 +315,16 @@ def spoilt(store: BentStore) -> Iterator[BentStore]:
         store.replace(ref, rows)
 
 
+@contextmanager
+def taciturn(store: BentStore) -> Iterator[BentStore]:
+    """What is bound to the transaction is less than a store: it tells of no hooks."""
+    bound = TellsOfNoHooks(store._clock)
+    bound._world = dict(store._world)
+    yield bound
+    for ref, rows in bound._world.items():
+        store.replace(ref, rows)
+
+
 class CountsConflicts(BentStore):
     conflicts = 0
 
@@ -321,6 +332,12 @@ class CountsConflicts(BentStore):
         answer = super().apply(plan)
         self.conflicts += isinstance(answer, Conflict)
         return answer
+
+
+class TellsOfNoHooks(BentStore):
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        answer = super().apply(plan)
+        return attrs.evolve(answer, pending_hooks=frozenset()) if isinstance(answer, Applied) else answer
 
 
 class Batching(BentStore):
@@ -514,6 +531,14 @@ class TellsInTheOrderOfKeys(BentStore):
 class SuspectsNobody(BentStore):
     def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
         return super().suspects(limit, after)[:0]
+
+
+class TakesAnyTimer(BentStore):
+    """Looks whether there is a timer, and not of which run it is."""
+
+    def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
+        found = super().suspects(limit, after)
+        return [each for each in found if timer_id(each.ref) not in self.rows(each.ref).hooks]
 
 
 class SuspectsInAnyOrder(BentStore):

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.stores import adapters
+from wfcore.ports import Catalog, HookFeed, Listenable
 from wfcore.testing.conformance import Adapter, AsyncStoreSuite, StoreSuite
+from wfcore.testing.conformance.adapter import noon
+from wfcore.testing.conformance.processes import cannot_be_opened
 
 FEW = 10
 """Generated plans: tests/properties/test_store_laws.py tries more of them."""
@@ -33,3 +36,11 @@ class TestSqliteForAsyncio(AsyncStoreSuite):
     @pytest.fixture
     def adapter(self, tmp_path: Path) -> Adapter:
         return adapters.sqlite_for_asyncio(tmp_path / "workflows.db")
+
+
+def test_what_our_stores_can_do_is_declared_and_found_so_no_clause_is_skipped_by_mistake(tmp_path: Path) -> None:
+    adapter = adapters.sqlite(tmp_path / "workflows.db")
+    declared = adapter.written, adapter.within, adapter.faulty
+    with adapter.open(noon) as store:
+        found = [isinstance(store, port) for port in (HookFeed, Catalog, Listenable)]
+    assert [True] * 8 == [adapter.durable, cannot_be_opened(adapter.open) is None, *map(callable, declared), *found]

@@ -5,7 +5,10 @@ from typing import ClassVar
 import pytest
 
 from tests.postgres import adapters
+from wfcore.ports import Catalog, HookFeed, Listenable
 from wfcore.testing.conformance import Adapter, AsyncStoreSuite, StoreSuite
+from wfcore.testing.conformance.adapter import noon
+from wfcore.testing.conformance.processes import cannot_be_opened
 
 
 @pytest.mark.postgres
@@ -24,3 +27,12 @@ class TestPostgresForAsyncio(AsyncStoreSuite):
     @pytest.fixture
     def adapter(self) -> Adapter:
         return adapters.asynchronous()
+
+
+@pytest.mark.postgres
+def test_what_our_store_can_do_is_declared_and_found_so_no_clause_is_skipped_by_mistake() -> None:
+    adapter = adapters.blocking()
+    declared = adapter.written, adapter.within, adapter.faulty
+    with adapter.open(noon) as store:
+        found = [isinstance(store, port) for port in (HookFeed, Catalog, Listenable)]
+    assert [True] * 8 == [adapter.durable, cannot_be_opened(adapter.open) is None, *map(callable, declared), *found]

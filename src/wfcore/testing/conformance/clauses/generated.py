@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import count
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import count, cycle, product
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 from hypothesis import HealthCheck, Phase, settings
@@ -27,7 +29,7 @@ from wfcore.plan import (
     PutInstance,
     Write,
 )
-from wfcore.ports import BatchStore, Catalog, DueQuery, HookFeed, Store
+from wfcore.ports import BatchStore, Catalog, DueQuery, HookFeed, Shard, Store
 from wfcore.testing.conformance import strategies
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import NOW
@@ -35,6 +37,17 @@ from wfcore.testing.conformance.rig import Rig
 
 PLACES = st.sampled_from([0, 0, 0, 1, 2])
 """Which instance of an example; one of them has a longer history."""
+
+Asked: TypeAlias = tuple[bool, Shard | None, int, int]
+"""Of a query: notices or not, the shard, the limit, how many instances are left out."""
+_HOUR = timedelta(hours=1)
+# The first of a pair is of all that there is.
+ASKED: Sequence[tuple[Asked, Asked]] = [
+    ((notices, None, 100, 0), (not notices, shard, limit, left_out))
+    for notices, shard, limit, left_out in product(
+        (False, True), (None, Shard(0, 2, _HOUR), Shard(1, 2, _HOUR)), (100, 1), (0, 1)
+    )
+]
 
 
 @attrs.frozen(eq=False)
@@ -66,6 +79,7 @@ class Machine(RuleBasedStateMachine):
         self.values: st.SearchStrategy[Any] = strategies.MARKS.map(Note) if self.writes else st.nothing()
         self.notes = self.bed.rig.written(self.bed.store) if self.writes else []
         self.world: World = {}
+        self.asked = cycle(ASKED)
 
     def teardown(self) -> None:
         """Leave nothing behind."""
@@ -160,20 +174,34 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_feed_gives_the_first_hook_of_each_instance(self) -> None:
-        """With notices and without."""
+        """Whatever is asked for: each time another pair of queries."""
         store: Any = self.bed.store
-        for notices in (False, True) if isinstance(store, HookFeed) else ():
-            query = DueQuery(terminal_notices=notices, workflow_names=self.names)
+        for query in map(self._query, next(self.asked)) if isinstance(store, HookFeed) else ():
             firsts: dict[str, Hook] = {}
-            for hook in sorted(self._hooks(notices), key=lambda hook: (hook.due_at, hook.id)):
-                firsts.setdefault(hook.instance_ref, hook)
-            expected = list(firsts.values())
-            assert [fired.hook for fired in store.due(query)] == [each for each in expected if each.due_at <= NOW]
-            assert store.next_due_at(query) == (expected[0].due_at if expected else None)
+            taken_at = sorted((self._taken_at(query, hook), hook.due_at, hook.id, hook) for hook in self._hooks(query))
+            for at, _due_at, _id, hook in taken_at:
+                if at <= NOW:
+                    firsts.setdefault(hook.instance_ref, hook)
+            expected = sorted(firsts.values(), key=lambda hook: (hook.due_at, hook.id))
+            assert [fired.hook for fired in store.due(query)] == expected[: query.limit]
+            assert store.next_due_at(query) == (taken_at[0][0] if taken_at else None)
 
-    def _hooks(self, notices: bool) -> list[Hook]:
-        hooks = [hook for found in self.world.values() for hook in found.hooks.values()]
-        return [hook for hook in hooks if notices or not is_terminal_notice(hook.id)]
+    def _query(self, asked: Asked) -> DueQuery:
+        notices, shard, limit, left_out = asked
+        return DueQuery(
+            terminal_notices=notices,
+            workflow_names=self.names,
+            shard=shard,
+            limit=limit,
+            exclude=frozenset(self.refs[:left_out]),
+        )
+
+    def _hooks(self, query: DueQuery) -> list[Hook]:
+        hooks = [hook for ref, found in self.world.items() if ref not in query.exclude for hook in found.hooks.values()]
+        return [hook for hook in hooks if query.terminal_notices or not is_terminal_notice(hook.id)]
+
+    def _taken_at(self, query: DueQuery, hook: Hook) -> datetime:
+        return hook.due_at if query.shard is None else query.shard.takes_at(hook.instance_ref, hook.due_at)
 
 
 class Generated:

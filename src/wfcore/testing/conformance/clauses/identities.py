@@ -32,6 +32,7 @@ from wfcore.testing.conformance.build import (
     instance,
     message,
     must,
+    notice,
     plan,
     send,
     step,
@@ -136,7 +137,8 @@ class Deletes:
 
     def test_a6_a_delete_takes_all_rows_of_every_run(self, store: Store) -> None:
         store.apply(create())
-        store.apply(tick(1, PutStep(step()), AddEvent(event("m2")), AddHook(message("m2"))))
+        hooks = AddHook(message("m2")), AddHook(notice())
+        store.apply(tick(1, PutStep(step()), AddEvent(event("m2")), *hooks))
         store.apply(tick(2, PutStep(step(run_number=2)), run_number=2))
         store.apply(create(OTHER))
         store.apply(delete(3))

@@ -9,17 +9,24 @@ from typing import Any
 import pytest
 
 from wfcore.errors import WriteFailedError
-from wfcore.plan import AddEvent, AddHook, AddInstance, Conflict, PutStep, Write
+from wfcore.evolve import NOTHING, World, applied, evolve
+from wfcore.model import Instance
+from wfcore.plan import AddEvent, AddHook, AddInstance, AtVersion, Conflict, DeleteHook, PutStep, Write
 from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import (
+    NOW,
     OTHER,
     REF,
     create,
+    delete,
     event,
+    filled,
     hook,
     instance,
     must,
+    plan,
+    send,
     step,
     tick,
 )
@@ -56,6 +63,21 @@ class Bound:
             assert bound.retrieve(REF).instance == instance()
             assert cut(binding, REF) == before
 
+    def test_b1_a_bound_store_answers_and_reads_as_any_store(self, rig: Rig, binding: Store) -> None:
+        """Rows and answers are those of ``evolve``."""
+        rows = filled(2)
+        plans = [create(), send(), rows.put(instance()), tick(1), send(ref=OTHER), create(OTHER), delete(1, OTHER)]
+        plans.append(plan(AddEvent(event(ref=OTHER)), DeleteHook(rows.hook.id), given=(_held(rows.instance),)))
+        world: World = {}
+        with rig.within(binding) as bound:
+            for each in plans:
+                after = evolve(world, each)
+                assert bound.apply(each) == (after if isinstance(after, Conflict) else applied(after, each))
+                world = world if isinstance(after, Conflict) else after
+                expected = [world.get(ref, NOTHING).snapshot(NOW) for ref in (REF, OTHER)]
+                assert cut(bound, REF, OTHER) == expected
+        assert cut(binding, REF, OTHER) == [world.get(ref, NOTHING).snapshot(NOW) for ref in (REF, OTHER)]
+
     def test_b1_a_conflict_leaves_the_transaction_usable(self, rig: Rig, binding: Store) -> None:
         binding.apply(create(OTHER))
         with rig.within(binding) as bound:
@@ -74,6 +96,10 @@ class Bound:
             must(bound.apply(create(OTHER)))
         assert [each.instance for each in cut(binding, REF, OTHER)] == [instance(), instance(OTHER)]
         assert (binding.retrieve(REF).steps, rig.written(binding)) == ((), [])
+
+
+def _held(row: Instance) -> AtVersion:
+    return AtVersion(row.ref, row.version, row.execution_id)
 
 
 class Listeners:

@@ -130,6 +130,12 @@ class Suspects:
         catalog.apply(tick(1, *STRANDED[case], status=status))
         assert [each.ref for each in catalog.suspects(10)] == [REF]
 
+    def test_c5_a_timer_of_another_run_is_none(self, catalog: StoreAndCatalog) -> None:
+        """Rule R7."""
+        catalog.apply(create())
+        catalog.apply(tick(1, run_number=2))
+        assert [each.ref for each in catalog.suspects(10)] == [REF]
+
     def test_c5_suspects_come_in_the_order_of_their_refs(self, catalog: StoreAndCatalog) -> None:
         for ref in (OTHER, "refund#1", REF):
             catalog.apply(create(ref))
