@@ -61,8 +61,8 @@ def open_for_asyncio(path: Path, clock: Clock) -> Iterator[AsyncStore]:
 
 
 def open_faulty(path: Path, clock: Clock, strikes: Callable[[], bool]) -> SqliteStore:
-    """SQLite asks after every instruction of its own, and interrupts what it is doing."""
-    return open_sqlite(path, clock, on_connect=lambda connection: connection.set_progress_handler(strikes, 1))
+    """SQLite asks after every second instruction of its own, and interrupts what it is doing: a commit has three."""
+    return open_sqlite(path, clock, on_connect=lambda connection: connection.set_progress_handler(strikes, 2))
 
 
 @contextmanager
