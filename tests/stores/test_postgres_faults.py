@@ -17,6 +17,7 @@ from tests.postgres.server import Server
 from tests.stores.build import NOW, REF, Paid, create, event, hook, instance, refused, send, step, tick
 from tests.stores.conftest import OpenPostgres
 from wfadapters.postgres import AsyncPostgresStore, PostgresStore, Sql
+from wfadapters.postgres.settings import Settings
 from wfcore.errors import CorruptRecordError, StoreError, StoreUnavailableError, WriteFailedError
 from wfcore.model import Snapshot
 from wfcore.plan import AddEvent, Applied, PutStep, Write
@@ -246,6 +247,26 @@ def test_an_argument_out_of_its_range_is_refused(options: dict[str, Any], proble
     for store in (PostgresStore, AsyncPostgresStore):
         with pytest.raises(ValueError, match=problem):
             store("postgresql:///", **options)
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "environment", "expected"),
+    [
+        ("dbname=shop", {}, {"dbname": "shop", "connect_timeout": "10", "tcp_user_timeout": "25000"}),
+        ("connect_timeout=3", {}, {"connect_timeout": "3", "tcp_user_timeout": "25000"}),
+        ("dbname=shop", {"PGCONNECT_TIMEOUT": "4"}, {"dbname": "shop", "tcp_user_timeout": "25000"}),
+        ("service=shop", {}, {"service": "shop"}),
+    ],
+)
+def test_a_server_that_is_gone_is_given_up_unless_somebody_has_said_when(
+    monkeypatch: pytest.MonkeyPatch, conninfo: str, environment: dict[str, str], expected: dict[str, str]
+) -> None:
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    address = Settings(conninfo, SCHEMA, timedelta(seconds=5), 10).address
+    given = psycopg.conninfo.conninfo_to_dict(address)
+    assert expected == {name: value for name, value in given.items() if not name.startswith("keepalives")}
 
 
 def test_an_on_connect_that_fails_is_seen_when_the_store_opens(database: Database) -> None:

@@ -63,9 +63,14 @@ class Settings:
 
     @property
     def address(self) -> str:
-        """Where to connect, and when to give up a server that is gone, if the connection string does not say that."""
-        conninfo = psycopg.conninfo
-        return conninfo.make_conninfo("", **{**_GONE, **conninfo.conninfo_to_dict(self.conninfo)})
+        """Where to connect, and when to give up a server that is gone, unless somebody has said that already.
+
+        The connection string may, or an environment variable, or the service file that either of them names.
+        """
+        given = psycopg.conninfo.conninfo_to_dict(self.conninfo)
+        said = {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults() if each.val is not None}
+        ours = {} if "service" in given else {name: value for name, value in _GONE.items() if name not in said}
+        return psycopg.conninfo.make_conninfo("", **{**ours, **given})
 
     @property
     def pool(self) -> Mapping[str, Any]:
