@@ -41,7 +41,7 @@ class Listeners:
                 self.notify(plan)
 
     def tell(self, ref: str) -> None:
-        """Call every callback with one ref."""
+        """Call every callback with one ref; an empty one says that they may have missed some."""
         for callback in self._callbacks.values():
             try:
                 callback(ref)

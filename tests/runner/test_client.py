@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import attrs
@@ -419,6 +420,34 @@ def test_m9_a_store_that_tells_nobody_is_polled(inner: AnyStore) -> None:
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(handle.result, timeout=SOON)
         tick(inner)
+        assert result.result(WAIT) == 2
+
+
+def test_m9_a_wait_looks_again_when_something_may_have_been_missed(inner: AnyStore) -> None:
+    """As a store says that had lost its connection for notifications."""
+    listeners: Queue[Callable[[str], None]] = Queue()
+
+    @attrs.frozen
+    class Forgetful:
+        inner: AnyStore
+
+        def retrieve(self, ref: str) -> Any:
+            return self.inner.retrieve(ref)
+
+        def apply(self, plan: Plan) -> Any:
+            return self.inner.apply(plan)
+
+        def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+            listeners.put(callback)
+            return lambda: None
+
+    handle = Client(Forgetful(inner), REGISTRY, poll_interval=FOR_EVER).create(plus_one, 1)
+    handle.send_event(Approved, 1)
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(handle.result, timeout=None)
+        hear = listeners.get(timeout=WAIT)
+        tick(inner)
+        hear("")
         assert result.result(WAIT) == 2
 
 

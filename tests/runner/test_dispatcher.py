@@ -30,7 +30,7 @@ from wfcore.outcome import Checkpointed, Ignored
 from wfcore.plan import Applied, Conflict, Plan, PutHook
 from wfcore.planner import AsyncStep, Attempt, Step
 from wfcore.planner.changes import change
-from wfcore.ports import DueQuery
+from wfcore.ports import DueQuery, Shard
 from wfcore.runner import Client, Dispatcher, Handle, Runtime, TickReport
 from wfcore.runner.backoff import Backoff
 from wfcore.workflow import Registry, Workflow
@@ -321,6 +321,21 @@ def test_r3_notify_wakes_it(inner: AnyStore) -> None:
         handle = Client(inner, Registry([waits])).create(waits)
         handle.send_event("go", 7)
         dispatcher.notify(handle.ref)
+        assert handle.result(timeout=SOON) == 7
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_r3_to_hear_that_something_may_have_been_missed_wakes_every_shard(inner: AnyStore, index: int) -> None:
+    asleep = threading.Event()
+    watched = Watched(inner)
+    watched.always["after", "next_due_at"] = asleep.set
+    registry, shard = Registry([waits]), Shard(index, 2)
+    own = next(each for each in "abcdef" if shard.owns(f"{waits.name}#{each}"))
+    with Dispatcher(Deaf(inner), registry, feed=watched, poll_interval=HOUR, shard=shard) as dispatcher:
+        wait_for(asleep)
+        handle = Client(inner, registry).create(waits, id=own)
+        handle.send_event("go", 7)
+        dispatcher.notify("")
         assert handle.result(timeout=SOON) == 7
 
 

@@ -1,6 +1,6 @@
 """Notifications of other stores: one connection that waits for them, opened with the first listener. Only hints.
 
-What is sent while the connection is lost is lost; a dispatcher finds the work at its next poll.
+What is sent while there is no connection is lost; so listeners are told whenever there is one again.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class AsyncEar:
         connection = await psycopg.AsyncConnection.connect(self._settings.address, autocommit=True)
         async with connection:
             await connection.execute(f"LISTEN {self._settings.schema}".encode())
+            self._listeners.tell("")  # until now, they may have missed something
             self.tried.set()
             async for notify in connection.notifies():
                 self._hear(notify)

@@ -73,6 +73,7 @@ class Listenable(Protocol):
         """Call ``callback(ref)`` after every applied plan that touches ``ref``, until the returned function is called.
 
         The callback is quick, may be called from any thread, and only a hint: it may come late, twice or not at all.
+        With an empty ref it says that some may have been missed: any instance may have changed.
         """
 
 

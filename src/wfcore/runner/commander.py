@@ -167,7 +167,7 @@ class _News:
     unread: bool = False
 
     def heard(self, touched: str) -> None:
-        if touched == self.ref:
+        if touched in (self.ref, ""):
             with self.signal:
                 self.unread = True
                 self.signal.notify_all()

@@ -131,7 +131,10 @@ class Dispatcher:
         self._work(until_idle=True)
 
     def notify(self, ref: str) -> None:
-        """Something may be due for this instance: look now. Only a hint; a wrong or a lost one does no harm."""
+        """Something may be due for this instance: look now. Only a hint; a wrong or a lost one does no harm.
+
+        With an empty ref, for any instance: a queue of yours that has lost a message says so.
+        """
         self._roster.heard(ref)
 
     def stop(self, *, grace: timedelta = timedelta(seconds=10)) -> None:

@@ -86,8 +86,11 @@ class Roster:
             self._failure = None
 
     def heard(self, ref: str) -> None:
-        """Something may be due for this instance. If it is another shard's, it is not due here for long."""
-        if self._wanted.shard is not None and not self._wanted.shard.owns(ref):
+        """Something may be due for this instance. If it is another shard's, it is not due here for long.
+
+        Without a ref: for any of them.
+        """
+        if ref and self._wanted.shard is not None and not self._wanted.shard.owns(ref):
             return
         with self._changed:
             if ref not in self._busy:  # when its tick ends, the dispatcher looks anyway
