@@ -3,6 +3,7 @@
 A law that costs more than its neighbours takes a share: `settings(max_examples=settings().max_examples // 10)`.
 """
 
+import gc
 import os
 from importlib.util import find_spec
 
@@ -27,6 +28,12 @@ settings.load_profile(_PROFILE)
 # `make types` runs these, where the type checkers are installed.
 _TYPE_CHECKED = find_spec("pyright") is not None
 collect_ignore = [] if _TYPE_CHECKED else ["typing"]
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests live as long as the run: looking at them for garbage takes a third of its time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
