@@ -444,6 +444,20 @@ def test_w10_an_event_that_came_later_waits_too() -> None:
     assert "0" == lab.instance.output
 
 
+def test_w10_an_event_that_came_later_waits_until_every_body_has_decided() -> None:
+    lab = branches(first=listen(noted), second=listen(noted), third=lambda step: step.wait_for_event("stop", "stop"))
+    for payload in (7, 8):
+        lab.send(Go, payload)
+    lab.now += SECOND
+    lab.send("stop")
+    talk, [asked] = conversation(lab)
+    first, second = asked.start
+    _asked(talk.send(Done(first, call_body(first))), lab, talk)
+    assert [first.key] == [step.key for step in lab.snapshot().steps if step.status == "completed"]
+    finish(lab, talk, Done(second, call_body(second)))
+    assert "complete" == lab.instance.status
+
+
 def test_w10_a_deadline_that_passes_while_the_body_runs_does_not_wait() -> None:
     """A race with a sleep times the body out; nothing is held up that was not due before."""
     lab = racing(lambda step: step.sleep("late", 2 * MINUTE), listen(noted))
