@@ -6,8 +6,14 @@ from typing import final
 
 from wfcore.runner.runtime import Runtime
 
-FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 5.0
+NO_PAUSE_YET = 0.05
+"""The pause that a first one, of 0.1 seconds, follows."""
+
+
+def longer(pause: float) -> float:
+    """The pause that follows one, in seconds: twice as long, up to 5."""
+    return min(pause * 2, LONGEST_SECONDS)
 
 
 @final
@@ -23,8 +29,8 @@ class Backoff:
 
     def leave_out(self, ref: str) -> None:
         """Leave the instance alone, longer than the last time."""
-        _, last = self._until.get(ref, (0.0, FIRST_SECONDS / 2))
-        pause = min(last * 2, LONGEST_SECONDS)
+        _, last = self._until.get(ref, (0.0, NO_PAUSE_YET))
+        pause = longer(last)
         self._until[ref] = (self._runtime.monotonic() + pause, pause)
 
     def forget(self, ref: str) -> None:

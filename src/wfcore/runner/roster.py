@@ -19,7 +19,7 @@ from wfcore.outcome import Ignored
 from wfcore.plan import Applied
 from wfcore.ports import AsyncHookFeed, DueQuery
 from wfcore.runner.arguments import check_durations
-from wfcore.runner.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
+from wfcore.runner.backoff import NO_PAUSE_YET, Backoff, longer
 from wfcore.runner.doors import Signal
 from wfcore.runner.errand import StopSignal
 from wfcore.runner.observe import TickReport
@@ -66,7 +66,7 @@ class Roster:
         self._backoff = Backoff(runtime)
         self._overtime = Overtime(wanted.shard.steal_after if wanted.shard else None, runtime)
         self._fruitless = 0
-        self._failed_looks = 0
+        self._look_pause = NO_PAUSE_YET
         self._failure: BaseException | None = None
         self._fatal: BaseException | None = None
 
@@ -166,9 +166,9 @@ class Roster:
         except StoreError as error:
             self._failed(error, query)
             # Not poll_interval, if that is longer: what this look was for is still due, and nobody tells of it again.
-            self._failed_looks = min(self._failed_looks + 1, 20)
-            return (), min(FIRST_SECONDS * 2.0 ** (self._failed_looks - 1), LONGEST_SECONDS, self._poll_interval)
-        self._failed_looks = 0
+            self._look_pause = longer(self._look_pause)
+            return (), min(self._look_pause, self._poll_interval)
+        self._look_pause = NO_PAUSE_YET
         if fired:
             self._fruitless = 0
             return fired, 0.0
