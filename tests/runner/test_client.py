@@ -404,17 +404,20 @@ def test_m9_the_end_between_the_look_and_the_wait_is_not_missed(inner: AnyStore)
         assert pool.submit(handle.result, timeout=None).result(WAIT) == 2
 
 
+@attrs.frozen
+class Silent:
+    """A store that tells nobody."""
+
+    inner: AnyStore
+
+    def retrieve(self, ref: str) -> Any:
+        return self.inner.retrieve(ref)
+
+    def apply(self, plan: Plan) -> Any:
+        return self.inner.apply(plan)
+
+
 def test_m9_a_store_that_tells_nobody_is_polled(inner: AnyStore) -> None:
-    @attrs.frozen
-    class Silent:
-        inner: AnyStore
-
-        def retrieve(self, ref: str) -> Any:
-            return self.inner.retrieve(ref)
-
-        def apply(self, plan: Plan) -> Any:
-            return self.inner.apply(plan)
-
     handle = Client(Silent(inner), REGISTRY, poll_interval=timedelta(milliseconds=5)).create(plus_one, 1)
     handle.send_event(Approved, 1)
     with ThreadPoolExecutor(1) as pool:
@@ -427,16 +430,7 @@ def test_m9_a_wait_looks_again_when_something_may_have_been_missed(inner: AnySto
     """As a store says that had lost its connection for notifications."""
     listeners: Queue[Callable[[str], None]] = Queue()
 
-    @attrs.frozen
-    class Forgetful:
-        inner: AnyStore
-
-        def retrieve(self, ref: str) -> Any:
-            return self.inner.retrieve(ref)
-
-        def apply(self, plan: Plan) -> Any:
-            return self.inner.apply(plan)
-
+    class Forgetful(Silent):
         def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
             listeners.put(callback)
             return lambda: None
