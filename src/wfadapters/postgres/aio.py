@@ -137,7 +137,7 @@ class AsyncPostgresStore(_Reads):
         """Perform plans in one transaction and one round trip; see :class:`wfcore.ports.BatchStore`."""
         try:
             return await self._committed(plans) if plans else []
-        except WriteFailedError:  # as in PostgresStore
+        except WriteFailedError:  # as in wfadapters.batches
             return [await self.apply(plan) for plan in plans]
 
     def within(self, connection: psycopg.AsyncConnection[Any]) -> AsyncBoundStore:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
+from wfadapters.batches import together
 from wfadapters.listeners import Listeners
 from wfadapters.postgres import catalog
 from wfadapters.postgres import schema as tables
@@ -21,7 +22,6 @@ from wfadapters.postgres.statements import Statements
 from wfadapters.postgres.transaction import ask, perform
 from wfadapters.postgres.writes import Writer, execute_sql
 from wfadapters.sql import Sql
-from wfcore.errors import WriteFailedError
 from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import DueQuery, History, InstanceQuery, Page
@@ -87,11 +87,7 @@ class PostgresStore:
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         """Perform plans in one transaction and one round trip; see :class:`wfcore.ports.BatchStore`."""
-        try:
-            return self._committed(plans) if plans else []
-        except WriteFailedError:
-            # All of it was rolled back; in transactions of their own, the plans before the one that fails are kept.
-            return [self.apply(plan) for plan in plans]
+        return together(plans, self._committed)
 
     def within(self, connection: psycopg.Connection[Any]) -> BoundStore:
         """A store that works in the caller's transaction, on a connection to this database.

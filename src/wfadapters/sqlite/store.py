@@ -12,6 +12,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Literal, Self, TypeAlias, get_args
 
+from wfadapters.batches import together
 from wfadapters.clock import utc_now
 from wfadapters.listeners import Listeners
 from wfadapters.sql import Sql
@@ -20,7 +21,7 @@ from wfadapters.sqlite.bound import BoundStore
 from wfadapters.sqlite.connections import Connections
 from wfadapters.sqlite.faults import AGAIN
 from wfadapters.sqlite.transaction import Writer, commit, execute_sql, perform, read
-from wfcore.errors import StoreUnavailableError, WriteFailedError
+from wfcore.errors import StoreUnavailableError
 from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.ports import DueQuery, History, InstanceQuery, Page
@@ -95,11 +96,7 @@ class SqliteStore:
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         """Perform plans in one transaction; see :class:`wfcore.ports.BatchStore`."""
-        try:
-            return self._committed(plans) if plans else []
-        except WriteFailedError:
-            # All of it was rolled back; in transactions of their own, the plans before the one that fails are kept.
-            return [self.apply(plan) for plan in plans]
+        return together(plans, self._committed)
 
     def within(self, connection: sqlite3.Connection) -> BoundStore:
         """A store that works in the transaction that the caller has begun, with ``BEGIN IMMEDIATE``, on this file.
