@@ -13,8 +13,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 EXAMPLE = ROOT / "examples" / "adapters" / "sqlalchemy_store.py"
-CORE = "retrieve, apply, feed, schema"
+CORE = "retrieve, apply, feed"
 DUTIES = {
+    "connections.py": "connections, errors, versions",
+    "driver.py": "connections, errors, versions",
+    "faults.py": "connections, errors, versions",
+    "schema.py": "connections, errors, versions",
+    "settings.py": "connections, errors, versions",
     "catalog.py": "lists and audits",
     "tags.py": "lists and audits",
     "bound.py": "in your transaction",

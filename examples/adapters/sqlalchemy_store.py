@@ -8,19 +8,20 @@ from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Generic, Self, TypeAlias, TypeVar, assert_never, get_args
+from typing import Any, Generic, Self, TypeAlias, TypeVar, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from wfadapters import rows
+from wfadapters.changes import Change, appended, changes
 from wfadapters.columns import Table, instant_column, maybe_instant_column, tag_texts
-from wfcore import plan as plans
-from wfcore.errors import InstanceNotFoundError, StoreUnavailableError, WriteFailedError
+from wfadapters.writes import Faults, writes_of
+from wfcore.errors import InstanceNotFoundError, StoreUnavailableError
 from wfcore.evolve import conflict, holds
 from wfcore.keys import is_terminal_notice, shard_hash
-from wfcore.model import Event, FiredHook, Hook, Instance, InstanceStatus, Snapshot, StepRecord
-from wfcore.plan import Applied, Conflict, Plan
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
+from wfcore.plan import Applied, AtVersion, Conflict, Plan
 from wfcore.ports import DueQuery, History, InstanceQuery, Page, Shard
 
 # ---- tables
@@ -31,7 +32,6 @@ _TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
     "integer": sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
 }
 _Record = TypeVar("_Record")
-_Row: TypeAlias = Callable[[_Record], tuple[Any, ...]]
 _Read: TypeAlias = Callable[[Sequence[Any]], _Record]
 _Condition: TypeAlias = sa.ColumnElement[bool]
 _Options: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -42,22 +42,25 @@ _Writers: TypeAlias = Mapping[type, Callable[[sa.Connection, Any], object]]
 class _Records(Generic[_Record]):
     """The table of a kind of record: the record's columns, then those that only this store looks at."""
 
-    def __init__(self, of: Table, row: _Row[_Record], read: _Read[_Record], *more: sa.Column[Any]) -> None:
+    def __init__(self, of: Table, read: _Read[_Record], *more: sa.Column[Any]) -> None:
         theirs = [sa.Column(name, _TYPES[kind.strip("?")], nullable="?" in kind) for name, kind in of.columns.items()]
-        self.of, self._row, self._read, self._select = of, row, read, sa.select(*theirs)
+        self.of, self._read, self._select = of, read, sa.select(*theirs)
         identity = sa.UniqueConstraint if any(each.primary_key for each in more) else sa.PrimaryKeyConstraint
         self.table = sa.Table(of.name, metadata, *theirs, *more, identity(*of.key), sqlite_autoincrement=True)
-        self.c, self.ref = self.table.c, self.table.c[of.key[0]]
+        self.c, self.ref, self.key = self.table.c, self.table.c[of.key[0]], [self.table.c[name] for name in of.key]
 
     def find(self, db: sa.Connection, *where: _Condition, order: Any = (), limit: int | None = None) -> list[_Record]:
         return list(map(self._read, db.execute(self._select.where(*where).order_by(*order).limit(limit))))
 
-    def put(self, db: sa.Connection, record: _Record, *, replace: bool = True) -> None:
-        values = dict(zip(self.c.keys(), self._row(record), strict=False))  # what is left over is given by the database
+    def put(self, db: sa.Connection, row: Sequence[Any], *, replace: bool) -> None:
+        values = dict(zip(self.c.keys(), row, strict=False))  # what is left over is given by the database
         db.execute(_insert(self, db.dialect.name, replace=replace), values)
 
-    def delete(self, db: sa.Connection, *where: _Condition) -> None:
-        db.execute(sa.delete(self.table).where(*where))
+    def delete(self, db: sa.Connection, key: Sequence[Any]) -> None:
+        """All rows whose key begins so."""
+        db.execute(
+            sa.delete(self.table).where(*(column == value for column, value in zip(self.key, key, strict=False)))
+        )
 
 
 @cache
@@ -69,17 +72,13 @@ def _insert(into: _Records[Any], dialect: str, *, replace: bool) -> Any:
     return insert.on_conflict_do_update(index_elements=into.of.key, set_=new)  # never a delete and an insert
 
 
-def _hook_row(hook: Hook) -> tuple[Any, ...]:
-    return *rows.hook_row(hook), shard_hash(hook.instance_ref), is_terminal_notice(hook.id)
-
-
 _arrival = sa.Column("arrival", _TYPES["integer"], primary_key=True)  # no number comes twice
 _own = sa.Column("shard_hash", _TYPES["integer"], nullable=False), sa.Column("is_notice", sa.Boolean, nullable=False)
-_instances = _Records(rows.INSTANCES, rows.instance_row, rows.read_instance)
-_steps = _Records(rows.STEPS, rows.step_row, rows.read_step)
-_events = _Records(rows.EVENTS, rows.event_row, rows.read_event, _arrival)
-_hooks = _Records(rows.HOOKS, _hook_row, rows.read_hook, *_own)
-_OF: Mapping[type, _Records[Any]] = {Instance: _instances, StepRecord: _steps, Event: _events, Hook: _hooks}
+_instances = _Records(rows.INSTANCES, rows.read_instance)
+_steps = _Records(rows.STEPS, rows.read_step)
+_events = _Records(rows.EVENTS, rows.read_event, _arrival)
+_hooks = _Records(rows.HOOKS, rows.read_hook, *_own)
+_OF: Mapping[str, _Records[Any]] = {each.of.name: each for each in (_instances, _steps, _events, _hooks)}
 _newest = sa.Index("wfcore_instances_newest", _instances.c.created_at, _instances.c.ref)
 _due = sa.Index("wfcore_hooks_due", _hooks.c.due_at, _hooks.c.id)
 
@@ -116,6 +115,9 @@ def _is_transient(error: Exception) -> bool:
         return name.split("_")[1] in _PASSING
     passing = isinstance(error, sa.exc.OperationalError | sa.exc.TimeoutError)  # TimeoutError: of the pool
     return passing or (isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated)
+
+
+_FAULTS = Faults(Exception, sa.exc.IntegrityError, _is_transient, lambda error: f"{type(error).__name__}: {error}")
 
 
 class SqlAlchemyStore:
@@ -171,22 +173,23 @@ class SqlAlchemyStore:
             )
 
     def apply(self, plan: Plan) -> Applied | Conflict:
-        with self._transaction("apply", _WRITING) as db:
+        writes = writes_of([plan])
+        with _FAULTS.of_commit(writes), self._transaction("apply", _WRITING) as db:
             found = self._lock(db, plan.refs)
             for each in plan.preconditions:
                 if not holds(each, found.get(each.ref)):
                     return conflict(each.ref, found.get(each.ref))
             there = set(found)
-            for index, mutation in enumerate(plan.mutations):
-                if isinstance(mutation, plans.Write):
-                    self._write(db, index, mutation.value)
-                else:
-                    _perform(db, mutation, there)
+            for change in changes(plan):
+                _perform(db, change, there)
+            for write in writes:
+                writer = write.writer(self._writers)
+                with _FAULTS.of_writer(write):
+                    writer(db, write.value)
             pending = frozenset(hook.id for hook in _hooks.find(db, _hooks.ref == plan.ref))
-            appends = (each for each in plan.mutations if isinstance(each, plans.AddEvent | plans.AddHook))
-            return Applied(pending, tuple(each for each in appends if each.ref not in there))
+            return Applied(pending, tuple(each for each in appended(plan) if each.ref not in there))
 
-    def _lock(self, db: sa.Connection, refs: frozenset[str]) -> dict[str, plans.AtVersion]:
+    def _lock(self, db: sa.Connection, refs: frozenset[str]) -> dict[str, AtVersion]:
         """Keep others from these instances until the end, and see what is there of them."""
         if self._is_postgres:  # a row cannot be locked before it is there
             keys = sorted({_LOCKS | shard_hash(ref) for ref in refs})  # in one order: nobody waits in a circle
@@ -194,19 +197,7 @@ class SqlAlchemyStore:
             db.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
         c = _instances.c
         stored = sa.select(c.ref, c.version, c.execution_id).where(c.ref.in_(refs)).with_for_update(key_share=True)
-        return {row.ref: plans.AtVersion(*row) for row in db.execute(stored)}
-
-    def _write(self, db: sa.Connection, index: int, value: object) -> None:
-        name = type(value).__name__
-        writer = next((self._writers[each] for each in type(value).__mro__ if each in self._writers), None)
-        if writer is None:
-            raise WriteFailedError(index, name, "the store has no writer for it")
-        try:
-            writer(db, value)
-        except Exception as error:
-            if _is_transient(error):
-                raise  # it is not the writer's fault
-            raise WriteFailedError(index, name, f"{type(error).__name__}: {error}") from error
+        return {row.ref: AtVersion(*row) for row in db.execute(stored)}
 
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
         shard, c, before = query.shard or _WHOLE, _hooks.c, _hooks.table.alias().c
@@ -271,27 +262,17 @@ class SqlAlchemyStore:
         return found
 
 
-def _perform(db: sa.Connection, mutation: plans.RowMutation, there: set[str]) -> None:
-    """Make the rows what the mutation says, and remember which instances are there."""
-    match mutation:
-        case plans.PutInstance(record) | plans.AddInstance(record):
-            _instances.put(db, record, replace=isinstance(mutation, plans.PutInstance))
-            there.add(record.ref)
-        case plans.PutStep(record) | plans.PutEvent(record) | plans.PutHook(record):
-            _OF[type(record)].put(db, record)
-        case plans.AddEvent(record) | plans.AddHook(record):
-            if mutation.ref in there:
-                _OF[type(record)].put(db, record, replace=False)
-        case plans.DeleteInstance(ref):
-            for records in _OF.values():
-                records.delete(db, records.ref == ref)
-            there.discard(ref)
-        case plans.DeleteStep(ref, run_number, key):
-            _steps.delete(db, _steps.ref == ref, _steps.c.run_number == run_number, _steps.c.key == key)
-        case plans.DeleteHook(id):
-            _hooks.delete(db, _hooks.ref == mutation.ref, _hooks.c.id == id)
-        case unreachable:
-            assert_never(unreachable)
+def _perform(db: sa.Connection, change: Change, there: set[str]) -> None:
+    """Make the rows what the change says, and remember which instances are there."""
+    verb, table, values = change
+    records, ref = _OF[table.name], values[0]
+    if verb in ("delete", "purge"):
+        records.delete(db, values)
+        there -= {ref} if verb == "purge" else set()
+    elif verb != "append" or ref in there:
+        own = (shard_hash(ref), is_terminal_notice(values[1])) if records is _hooks else ()
+        records.put(db, (*values, *own), replace=verb == "put")
+        there |= {ref} if records is _instances else set()
 
 
 def _admitted(query: DueQuery, c: Any) -> list[_Condition]:

@@ -31,7 +31,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Table:
     """A table of records, as columns.
 
@@ -44,7 +44,7 @@ class Table:
     name: str
     columns: Mapping[str, str]
     key: tuple[str, ...]
-    _checked: set[tuple[type, ...]] = attrs.field(factory=set, init=False, eq=False, repr=False)
+    _checked: set[tuple[type, ...]] = attrs.field(factory=set, init=False, repr=False)
 
     def check(self, row: Sequence[Any]) -> None:
         """Raise :class:`ValueError` unless every column has its type."""

@@ -111,6 +111,7 @@ HOOKS = Table(
     },
     ("instance_ref", "id"),
 )
+TABLES = (INSTANCES, STEPS, EVENTS, HOOKS)
 
 # ---- records
 

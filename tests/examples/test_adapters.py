@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from examples.adapters.sqlalchemy_store import SqlAlchemyStore, metadata
 
 from tests.examples.adapters import NOTES, adapter, opened, postgres_url, written
-from wfcore import Client, Dispatcher, Registry, Step, StoreUnavailableError, workflow
+from wfcore import Client, Dispatcher, Registry, Step, StoreUnavailableError, WriteFailedError, workflow
 from wfcore.plan import Write
 from wfcore.testing.conformance import Adapter, Note, StoreSuite
 from wfcore.testing.conformance.build import REF, create, instance, tick
@@ -33,6 +33,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def store(url: str) -> Iterator[SqlAlchemyStore]:
     with opened(url) as store:
         yield store
+
+
+DEFERRED = sa.ForeignKey(NOTES.c.place, deferrable=True, initially="DEFERRED")
+REPLIES = sa.Table("replies", sa.MetaData(), sa.Column("to", sa.Integer, DEFERRED))
 
 
 class Suite(StoreSuite):
@@ -109,6 +113,22 @@ def test_b1_a_transaction_that_sees_less_than_there_is_cannot_apply(store: SqlAl
         store.apply(tick(1))
         with pytest.raises(StoreUnavailableError):
             store.within(connection).apply(tick(1))
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+def test_a11_a_constraint_that_is_checked_at_commit_is_a_failed_write(store: SqlAlchemyStore) -> None:
+    def reply(connection: sa.Connection, _note: Note) -> None:
+        connection.execute(sa.insert(REPLIES), {"to": 1})
+
+    if store.engine.dialect.name == "sqlite":
+        store.engine.dispose()
+        sa.event.listen(store.engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
+    with store.engine.begin() as connection:
+        REPLIES.create(connection, checkfirst=True)
+    store.apply(create())
+    with pytest.raises(WriteFailedError, match="at commit: IntegrityError: ") as caught:
+        SqlAlchemyStore(store.engine, writers={Note: reply}).apply(tick(1, Write(Note("a"))))
+    assert (caught.value.index, store.retrieve(REF).instance) == (1, instance())
 
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)

@@ -17,7 +17,6 @@ from wfadapters.columns import Table
 from wfadapters.postgres.tables import read
 
 Row: TypeAlias = Sequence[Any]
-_TABLES = (rows.INSTANCES, rows.STEPS, rows.EVENTS, rows.HOOKS)
 _TEXTS, _NUMBERS = 11, 9  # of the widest table
 _PLACE = 1 + _TEXTS
 
@@ -25,7 +24,7 @@ _PLACE = 1 + _TEXTS
 def arm(schema: str, table: Table, condition: str, place: str = "0") -> str:
     """The arm of a table: the rows for which a condition holds; ``place``: by what events are sorted."""
     texts, numbers = _sorted(table)
-    shown = [str(_TABLES.index(table)), *(read("t", column) for column in texts)]
+    shown = [str(rows.TABLES.index(table)), *(read("t", column) for column in texts)]
     shown += ["NULL::text"] * (_TEXTS - len(texts)) + [place, *(read("t", column) for column in numbers)]
     shown += ["NULL::bigint"] * (_NUMBERS - len(numbers))
     return f"SELECT {', '.join(shown)} FROM {schema}.{table.name} t WHERE {condition}"
@@ -33,7 +32,7 @@ def arm(schema: str, table: Table, condition: str, place: str = "0") -> str:
 
 def lone(place: str) -> str:
     """An arm of one row that holds no more than its place."""
-    shown = [str(len(_TABLES)), *["NULL::text"] * _TEXTS, place, *["NULL::bigint"] * _NUMBERS]
+    shown = [str(len(rows.TABLES)), *["NULL::text"] * _TEXTS, place, *["NULL::bigint"] * _NUMBERS]
     return f"SELECT {', '.join(shown)}"
 
 
@@ -49,7 +48,7 @@ def _order(table: Table) -> itemgetter[Any]:
     return itemgetter(*(places[column] for column in table.columns))
 
 
-_ORDERS = tuple(map(_order, _TABLES))
+_ORDERS = tuple(map(_order, rows.TABLES))
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from wfadapters.postgres.driver import psycopg, psycopg_pool
+from wfadapters.writes import Faults
 from wfcore.errors import StoreError, StoreUnavailableError
 
 _AGAIN = "nothing was written; it is tried again"
@@ -50,6 +51,9 @@ def describe(error: psycopg.Error) -> str:
     """PostgreSQL's words, with its code for the error."""
     text = " ".join(str(error).split()) or type(error).__name__
     return f"{text} ({error.sqlstate})" if error.sqlstate else text
+
+
+FAULTS = Faults(psycopg.Error, psycopg.IntegrityError, is_transient, describe)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, assert_never
 
 from wfadapters import rows
+from wfadapters.changes import Change, appended, changes
 from wfadapters.columns import read_instant
 from wfadapters.postgres.cut import Cut, arm, lone
 from wfadapters.postgres.question import Question
-from wfadapters.postgres.schema import notice, wake_up
-from wfadapters.postgres.tables import HOOKS, microseconds, reading, written
-from wfcore.keys import hook_ref, shard_hash
+from wfadapters.postgres.tables import HOOKS, microseconds, notice, reading, wake_up, written
+from wfcore.keys import shard_hash
 from wfcore.model import FiredHook, Snapshot
 from wfcore.plan import (
     Absent,
@@ -37,7 +37,6 @@ from wfcore.plan import (
     PutHook,
     PutInstance,
     PutStep,
-    RowMutation,
     Write,
 )
 from wfcore.ports import DueQuery, Shard
@@ -138,19 +137,18 @@ def _messages(plans: Sequence[Plan], sender: str) -> str:
 
 
 def _message(plan: Plan, sender: str) -> dict[str, Any]:
-    appended = {each.ref for each in plan.mutations if isinstance(each, AddEvent | AddHook)}
     return {
         "ref": plan.ref,
         "locks": [],
         "given": [_expected(each) for each in plan.preconditions],
-        "mutations": [_mutation(each) for each in plan.mutations if not isinstance(each, Write)],
-        "appended": sorted(appended),
+        "changes": list(map(_item, changes(plan))),
+        "appended": sorted({each.ref for each in appended(plan)}),
         "told": [f"{sender} {ref}" for ref in sorted(told(plan))],
     }
 
 
 def _locks(plans: Sequence[Plan]) -> list[tuple[str, bool, str]]:
-    """For each ref: whether it may be created or gets an event, and how its row is locked; ``schema`` says why."""
+    """For each ref: whether it may be created or gets an event, and how its row is locked; ``function`` says why."""
     preconditions = [each for plan in plans for each in plan.preconditions]
     mutations = [each for plan in plans for each in plan.mutations]
     news = {each.ref for each in preconditions if isinstance(each, Absent)}
@@ -173,25 +171,14 @@ def _expected(precondition: Precondition) -> tuple[Any, ...]:
             assert_never(unreachable)
 
 
-def _mutation(mutation: RowMutation) -> tuple[Any, ...]:
-    kind = type(mutation).__name__
-    match mutation:
-        case PutInstance(instance) | AddInstance(instance):
-            return kind, *written(rows.INSTANCES, rows.instance_row(instance))
-        case PutStep(step):
-            return kind, *written(rows.STEPS, rows.step_row(step))
-        case PutEvent(event) | AddEvent(event):
-            return kind, *written(rows.EVENTS, rows.event_row(event))
-        case PutHook(hook) | AddHook(hook):
-            return kind, *written(HOOKS, (*rows.hook_row(hook), shard_hash(hook.instance_ref)))
-        case DeleteHook(hook_id):
-            return kind, hook_ref(hook_id), hook_id
-        case DeleteStep(ref, run_number, key):
-            return kind, ref, run_number, key
-        case DeleteInstance(ref):
-            return kind, ref
-        case unreachable:
-            assert_never(unreachable)
+def _item(change: Change) -> tuple[Any, ...]:
+    verb, table, values = change
+    kind = f"{verb} {table.name}"
+    if verb in ("delete", "purge"):
+        return kind, *values
+    if table is rows.HOOKS:
+        return kind, *written(HOOKS, (*values, shard_hash(values[0])))
+    return kind, *written(table, values)
 
 
 def told(plan: Plan) -> set[str]:
@@ -223,8 +210,7 @@ def _answer(plan: Plan, found: Sequence[Any]) -> Applied | Conflict:
     conflict_ref, version, execution_id, pending, undelivered = found
     if conflict_ref is not None:
         return Conflict(conflict_ref, version, execution_id)
-    appended = (each for each in plan.mutations if isinstance(each, AddEvent | AddHook))
-    return Applied(frozenset(pending), tuple(each for each in appended if each.ref in undelivered))
+    return Applied(frozenset(pending), tuple(each for each in appended(plan) if each.ref in undelivered))
 
 
 # ---- feed

@@ -50,7 +50,7 @@ def read(of: str, column: str) -> str:
 
 
 def written(table: Table, row: Sequence[Any]) -> list[Any]:
-    """A row as :func:`inserting` takes it, behind the word that says what to do with it."""
+    """A row as :func:`putting` and :func:`adding` take it, behind the words that say what to do with it."""
     values = list(row)
     for place in _INSTANTS[table.name]:
         if values[place] is not None:
@@ -76,24 +76,46 @@ def _taken(table: Table) -> Mapping[str, str]:
     return {name: f"(item ->> {place}){casts[kind]}" for place, (name, kind) in enumerate(kinds, start=1)}
 
 
-def inserting(schema: str, table: Table) -> str:
-    """The statement that inserts a row from ``item``, up to what to do if its identity exists."""
+def _inserting(schema: str, table: Table) -> str:
     taken = _taken(table)
     return f"INSERT INTO {schema}.{table.name} ({', '.join(taken)}) VALUES ({', '.join(taken.values())})"
+
+
+def adding(schema: str, table: Table) -> str:
+    """The statement that inserts a row from ``item``, unless its identity exists."""
+    return f"{_inserting(schema, table)} ON CONFLICT DO NOTHING"
 
 
 def putting(schema: str, table: Table) -> str:
     """The statement that inserts a row from ``item``, or puts it in place of the one of its identity."""
     changes = ", ".join(f"{column} = excluded.{column}" for column in table.columns if column not in table.key)
-    return f"{inserting(schema, table)} ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
+    return f"{_inserting(schema, table)} ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
 
 
 def updating(schema: str, table: Table) -> str:
     """The statement that puts a row from ``item`` in place of the one of its identity, if there is one."""
+    changes = ", ".join(f"{column} = {value}" for column, value in _taken(table).items() if column not in table.key)
+    return f"UPDATE {schema}.{table.name} SET {changes} WHERE {_found(table, table.key)}"
+
+
+def deleting(schema: str, table: Table, by: Sequence[str]) -> str:
+    """The statement that deletes the rows that have what ``item`` says in these columns, the table's first."""
+    return f"DELETE FROM {schema}.{table.name} WHERE {_found(table, by)}"
+
+
+def _found(table: Table, by: Sequence[str]) -> str:
     taken = _taken(table)
-    changes = ", ".join(f"{column} = {value}" for column, value in taken.items() if column not in table.key)
-    found = " AND ".join(f"{column} = {taken[column]}" for column in table.key)
-    return f"UPDATE {schema}.{table.name} SET {changes} WHERE {found}"
+    return " AND ".join(f"{column} = {taken[column]}" for column in by)
+
+
+def wake_up(of: str = "") -> str:
+    """Which hooks are no terminal notices: what ``wfcore.keys.is_terminal_notice`` says, as an index has it."""
+    return f"substr({of}id, length({of}instance_ref) + 1, 10) <> '#terminal:'"
+
+
+def notice(of: str = "") -> str:
+    """Which hooks are terminal notices."""
+    return f"NOT {wake_up(of)}"
 
 
 def labels(tags: str) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from wfadapters.postgres.driver import psycopg
+from wfadapters.postgres.faults import FAULTS
 from wfadapters.postgres.question import Question
 from wfadapters.postgres.statements import Statements
-from wfadapters.postgres.writes import AsyncWriter, Writer, explained_commit, writes_of
+from wfadapters.postgres.writes import AsyncWriter, Writer, explained_write
+from wfadapters.writes import writes_of
 from wfcore.plan import Applied, Conflict, Plan
 
 T = TypeVar("T")
@@ -27,12 +29,12 @@ def perform(
     question, writes = statements.apply(plans), writes_of(plans)
     if not writes:
         return ask(connection, question)
-    with explained_commit(writes), connection.transaction():
+    with FAULTS.of_commit(writes), connection.transaction():
         answers = ask(connection, question)
         for each in writes:
             if isinstance(answers[each.place], Applied):
                 writer = each.writer(writers)
-                with each.explained(connection):
+                with explained_write(connection, each):
                     writer(connection, each.value)
     return answers
 
@@ -54,12 +56,12 @@ async def perform_async(
     question, writes = statements.apply(plans), writes_of(plans)
     if not writes:
         return await ask_async(connection, question)
-    with explained_commit(writes):
+    with FAULTS.of_commit(writes):
         async with connection.transaction():
             answers = await ask_async(connection, question)
             for each in writes:
                 if isinstance(answers[each.place], Applied):
                     writer = each.writer(writers)
-                    with each.explained(connection):
+                    with explained_write(connection, each):
                         await writer(connection, each.value)
     return answers

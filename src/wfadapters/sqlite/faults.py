@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from wfadapters.writes import Faults
 from wfcore.errors import StoreError, StoreUnavailableError
 
 AGAIN = "nothing was written; it is tried again"
@@ -44,6 +45,9 @@ def describe(error: sqlite3.Error) -> str:
     """SQLite's words, with its name for the error."""
     name = getattr(error, "sqlite_errorname", None)
     return f"{error} ({name})" if name else str(error)
+
+
+FAULTS = Faults(sqlite3.Error, sqlite3.IntegrityError, is_transient, describe)
 
 
 @contextmanager

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from wfadapters import rows
+from wfadapters.changes import Verb, appended, changes
 from wfadapters.columns import Table
 from wfadapters.sql import Sql
-from wfadapters.sqlite.faults import describe, is_transient
-from wfcore.errors import StoreUnavailableError, WriteFailedError
+from wfadapters.sqlite.faults import FAULTS
+from wfadapters.writes import OneWrite, writes_of
 from wfcore.evolve import conflict, holds
-from wfcore.failure import class_name
-from wfcore.keys import hook_ref
 from wfcore.model import Snapshot
-from wfcore.plan import (
-    AddEvent,
-    AddHook,
-    AddInstance,
-    Applied,
-    Conflict,
-    DeleteHook,
-    DeleteInstance,
-    DeleteStep,
-    Plan,
-    PutEvent,
-    PutHook,
-    PutInstance,
-    PutStep,
-    RowMutation,
-    Write,
-)
+from wfcore.plan import Applied, Conflict, Plan
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Any], None]
 """Executes a user's ``Write`` in the store's open transaction, which it may neither commit nor roll back."""
@@ -48,27 +32,32 @@ def select(table: Table, condition: str) -> str:
     return f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {condition}"  # noqa: S608 # names of our own
 
 
-def _insert(table: Table, clash: str) -> str:
-    values = ", ".join("?" for _ in table.columns)
-    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values}) ON CONFLICT {clash}"  # noqa: S608
-
-
-def _update(table: Table) -> str:
+@cache
+def _statement(verb: Verb, table: Table) -> str:
     # Not INSERT OR REPLACE, which deletes the row, and with it what the user's own tables hang on it by a foreign key.
-    changes = ", ".join(f"{column} = excluded.{column}" for column in table.columns)
-    return _insert(table, f"({', '.join(table.key)}) DO UPDATE SET {changes}")
+    columns, values = ", ".join(table.columns), ", ".join("?" for _ in table.columns)
+    into, key = f"INSERT INTO {table.name} ({columns})", ", ".join(table.key)
+    match verb:
+        case "put":
+            changed = ", ".join(f"{column} = excluded.{column}" for column in table.columns)
+            return f"{into} VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changed}"
+        case "add":
+            return f"{into} VALUES ({values}) ON CONFLICT DO NOTHING"
+        case "append":  # the first column is the instance's ref
+            there = "EXISTS (SELECT 1 FROM wfcore_instances WHERE ref = ?1)"
+            return f"{into} SELECT {values} WHERE {there} ON CONFLICT DO NOTHING"  # as above
+        case "delete":
+            return f"DELETE FROM {table.name} WHERE {' AND '.join(f'{column} = ?' for column in table.key)}"  # noqa: S608
+        case "purge":
+            return f"DELETE FROM {table.name} WHERE {table.key[0]} = ?"  # noqa: S608 # as above
+        case unreachable:
+            assert_never(unreachable)
 
 
-def _touch(table: Table, kept: Collection[str]) -> str:
+def _touch(table: Table, kept: Sequence[str]) -> str:
     places = {column: f"{column} = ?{place}" for place, column in enumerate(table.columns, start=1)}
-    changes = ", ".join(place for column, place in places.items() if column not in kept)
-    return f"UPDATE {table.name} SET {changes} WHERE {' AND '.join(places[column] for column in kept)}"  # noqa: S608
-
-
-def _append(table: Table) -> str:
-    values = ", ".join("?" for _ in table.columns)
-    condition = "EXISTS (SELECT 1 FROM wfcore_instances WHERE ref = ?1) ON CONFLICT DO NOTHING"  # the first column
-    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT {values} WHERE {condition}"
+    changed = ", ".join(place for column, place in places.items() if column not in kept)
+    return f"UPDATE {table.name} SET {changed} WHERE {' AND '.join(places[column] for column in kept)}"  # noqa: S608
 
 
 READ_INSTANCE = select(rows.INSTANCES, "ref = ?")
@@ -77,21 +66,8 @@ _READ_EVENTS = select(rows.EVENTS, "instance_ref = ? AND consumed_by IS NULL ORD
 _READ_HOOKS = select(rows.HOOKS, "instance_ref = ?")
 _READ_HOOK_IDS = "SELECT id FROM wfcore_hooks WHERE instance_ref = ?"
 _READ_VERSION = "SELECT version, execution_id FROM wfcore_instances WHERE ref = ?"
-_PUT_INSTANCE = _update(rows.INSTANCES)
 # SQLite writes every index that has one of the columns which a statement sets, whether or not the value is another.
 _TOUCH_INSTANCE = _touch(rows.INSTANCES, ("ref", "workflow_name", "status", "tags", "created_at"))
-_PUT_STEP = _update(rows.STEPS)
-_PUT_EVENT = _update(rows.EVENTS)
-_PUT_HOOK = _update(rows.HOOKS)
-_ADD_INSTANCE = _insert(rows.INSTANCES, "DO NOTHING")
-_ADD_EVENT = _append(rows.EVENTS)
-_ADD_HOOK = _append(rows.HOOKS)
-_DELETE_STEP = "DELETE FROM wfcore_steps WHERE instance_ref = ? AND run_number = ? AND key = ?"
-_DELETE_HOOK = "DELETE FROM wfcore_hooks WHERE instance_ref = ? AND id = ?"
-_DELETE_INSTANCE = [
-    f"DELETE FROM {table.name} WHERE {table.key[0]} = ?"  # noqa: S608 # as above
-    for table in (rows.INSTANCES, rows.STEPS, rows.EVENTS, rows.HOOKS)
-]
 
 
 def read(cursor: sqlite3.Cursor, ref: str, clock: Callable[[], datetime]) -> Snapshot:
@@ -114,16 +90,14 @@ def perform(cursor: sqlite3.Cursor, plan: Plan, writers: Mapping[type, Writer]) 
         found = _version(cursor, precondition.ref)
         if not holds(precondition, found):
             return conflict(precondition.ref, found)
-    appended = [each for each in plan.mutations if isinstance(each, (AddEvent, AddHook))]
-    for index, mutation in enumerate(plan.mutations):  # first: a writer that commits must not commit half a plan
-        if isinstance(mutation, Write):
-            _write(cursor.connection, index, mutation.value, writers)
-    for mutation in plan.mutations:
-        if not isinstance(mutation, Write):
-            _put(cursor, mutation)
+    for write in writes_of([plan]):  # first: a writer that commits must not commit half a plan
+        _write(cursor.connection, write, writers)
+    for verb, table, values in changes(plan):
+        if verb == "put" and table is rows.INSTANCES and cursor.execute(_TOUCH_INSTANCE, values).rowcount:
+            continue
+        cursor.execute(_statement(verb, table), values)
     pending = frozenset(hook_id for (hook_id,) in cursor.execute(_READ_HOOK_IDS, (plan.ref,)).fetchall())
-    undelivered = [each for each in appended if _version(cursor, each.ref) is None]
-    return Applied(pending, tuple(undelivered))
+    return Applied(pending, tuple(each for each in appended(plan) if _version(cursor, each.ref) is None))
 
 
 class _Version(NamedTuple):
@@ -136,68 +110,16 @@ def _version(cursor: sqlite3.Cursor, ref: str) -> _Version | None:
     return None if found is None else _Version(*found)
 
 
-def _put(cursor: sqlite3.Cursor, mutation: RowMutation) -> None:
-    match mutation:
-        case PutInstance(instance):
-            row = rows.instance_row(instance)
-            if cursor.execute(_TOUCH_INSTANCE, row).rowcount == 0:
-                cursor.execute(_PUT_INSTANCE, row)
-        case PutStep(step):
-            cursor.execute(_PUT_STEP, rows.step_row(step))
-        case PutHook(hook):
-            cursor.execute(_PUT_HOOK, rows.hook_row(hook))
-        case DeleteHook(hook_id):
-            cursor.execute(_DELETE_HOOK, (hook_ref(hook_id), hook_id))
-        case PutEvent(event):
-            cursor.execute(_PUT_EVENT, rows.event_row(event))
-        case AddInstance(instance):
-            cursor.execute(_ADD_INSTANCE, rows.instance_row(instance))
-        case AddEvent(event):
-            cursor.execute(_ADD_EVENT, rows.event_row(event))
-        case AddHook(hook):
-            cursor.execute(_ADD_HOOK, rows.hook_row(hook))
-        case DeleteStep(ref, run_number, key):
-            cursor.execute(_DELETE_STEP, (ref, run_number, key))
-        case DeleteInstance(ref):
-            for statement in _DELETE_INSTANCE:
-                cursor.execute(statement, (ref,))
-        case unreachable:
-            assert_never(unreachable)
-
-
-def _write(connection: sqlite3.Connection, index: int, value: object, writers: Mapping[type, Writer]) -> None:
-    name = class_name(type(value))
-    writer = next((writers[cls] for cls in type(value).__mro__ if cls in writers), None)
-    if writer is None:
-        raise WriteFailedError(
-            index, name, "the store has no writer for it", f"pass writers={{{type(value).__name__}: ...}} to the store"
-        )
-    try:
-        writer(connection, value)
-    except StoreUnavailableError:
-        raise
-    except sqlite3.Error as error:
-        if is_transient(error):
-            raise  # the disk's or another connection's fault, not the writer's (rule T6)
-        raise WriteFailedError(index, name, describe(error)) from error
-    except Exception as error:
-        raise WriteFailedError(index, name, f"{type(error).__name__}: {error}") from error
+def _write(connection: sqlite3.Connection, write: OneWrite, writers: Mapping[type, Writer]) -> None:
+    writer = write.writer(writers)
+    with FAULTS.of_writer(write):
+        writer(connection, write.value)
     if not connection.in_transaction:
-        raise WriteFailedError(
-            index,
-            name,
-            "its writer ended the transaction, by commit, rollback, executescript or 'with connection'",
-            "what it committed stays; remove that, the store commits",
-        )
+        reason = "its writer ended the transaction, by commit, rollback, executescript or 'with connection'"
+        raise write.failed(reason, "what it committed stays; remove that, the store commits")
 
 
 def commit(cursor: sqlite3.Cursor, plans: Sequence[Plan]) -> None:
     """Commit. A constraint that is only checked now was broken by a user's ``Write``; of several, the last is named."""
-    try:
+    with FAULTS.of_commit(writes_of(plans)):
         cursor.execute("COMMIT")
-    except sqlite3.IntegrityError as error:
-        places = ((index, each) for plan in plans for index, each in enumerate(plan.mutations))
-        writes = [(index, class_name(type(each.value))) for index, each in places if isinstance(each, Write)]
-        if not writes:
-            raise
-        raise WriteFailedError(*writes[-1], f"at commit: {describe(error)}") from error
