@@ -179,13 +179,14 @@ class SqlAlchemyStore:
             for each in plan.preconditions:
                 if not holds(each, found.get(each.ref)):
                     return conflict(each.ref, found.get(each.ref))
+            for write in writes:  # before the changes: a writer that commits must not commit half of them
+                with _FAULTS.of_writer(write, self._writers) as writer:
+                    writer(db, write.value)
+                if not db.in_transaction():
+                    raise write.failed("its writer ended the transaction")
             there = set(found)
             for change in changes(plan):
                 _perform(db, change, there)
-            for write in writes:
-                writer = write.writer(self._writers)
-                with _FAULTS.of_writer(write):
-                    writer(db, write.value)
             pending = frozenset(hook.id for hook in _hooks.find(db, _hooks.ref == plan.ref))
             return Applied(pending, tuple(each for each in appended(plan) if each.ref not in there))
 

@@ -31,7 +31,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False)  # by identity: statements are kept for a table
 class Table:
     """A table of records, as columns.
 

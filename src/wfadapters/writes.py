@@ -21,7 +21,7 @@ class OneWrite:
     """One ``Write`` of several plans.
 
     Attributes:
-        place: its plan's among the plans.
+        place: the index of its plan among the plans.
         index: its index in ``plan.mutations``.
         value: what is written.
     """
@@ -31,7 +31,7 @@ class OneWrite:
     value: object
 
     def writer(self, writers: Mapping[type, W]) -> W:
-        """The writer of the value's class, else of its nearest base."""
+        """The writer of the value's class, else of its nearest base; raises :class:`WriteFailedError` without one."""
         for cls in type(self.value).__mro__:
             if cls in writers:
                 return writers[cls]
@@ -59,7 +59,7 @@ class Faults(Generic[E]):
 
     Attributes:
         error: the class of all its errors.
-        at_commit: of a constraint that was broken.
+        at_commit: the class of those for a broken constraint, which a commit may raise because of a user's ``Write``.
         is_transient: whether an error says nothing about the statement: the same may succeed later.
         describe: the words for one.
     """
@@ -70,10 +70,14 @@ class Faults(Generic[E]):
     describe: Callable[[E], str]
 
     @contextmanager
-    def of_writer(self, write: OneWrite) -> Iterator[None]:
-        """Turn what a writer raises into :class:`WriteFailedError`; what is transient is not the writer's fault."""
+    def of_writer(self, write: OneWrite, writers: Mapping[type, W]) -> Iterator[W]:
+        """Lend the writer of a value, and turn what it raises into :class:`WriteFailedError`.
+
+        What is transient is not the writer's fault, and is raised as it is.
+        """
+        writer = write.writer(writers)
         try:
-            yield
+            yield writer
         except StoreUnavailableError:
             raise
         except self.error as error:

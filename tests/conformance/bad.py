@@ -265,6 +265,12 @@ BAD = [
         stores.striking(stores.WritesBefore),
         ("a_fault_anywhere_leaves_the_writes_of_a_plan_with_its_rows_or_neither",),
     ),
+    Bad(
+        "A11",
+        "a failure of the database is put down to a writer",
+        stores.striking(stores.BlamesWriters),
+        ("a_fault_anywhere_leaves_the_writes_of_a_plan_with_its_rows_or_neither",),
+    ),
     Bad("A11", "writes have no order", bent(plan=bends.writes_reversed), ("writes_keep_their_order_among_themselves",)),
     Bad(
         "A12",
@@ -357,6 +363,12 @@ BAD = [
         "B2",
         "of many plans each mutation commits on its own",
         stores.striking(stores.PiecemealBatches),
+        ("a_fault_anywhere_leaves_whole_plans_and_none_after_one_that_is_missing",),
+    ),
+    Bad(
+        "B2",
+        "plans that are missing are acknowledged",
+        stores.striking(stores.AcknowledgesWhatIsMissing),
         ("a_fault_anywhere_leaves_whole_plans_and_none_after_one_that_is_missing",),
     ),
     Bad(

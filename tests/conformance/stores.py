@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import attrs
 from tests.conformance.bent import BentStore, away, check_writes, dawdle, unchecked, unreadable
 from wfadapters.listeners import Listeners
 from wfadapters.sqlite import SqliteStore
-from wfcore.errors import RunNotFoundError, WriteFailedError
+from wfcore.errors import RunNotFoundError, StoreUnavailableError, WriteFailedError
 from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
 from wfcore.keys import timer_id
 from wfcore.model import Instance, InstanceStatus, Snapshot
@@ -93,6 +93,16 @@ class Striking(BentStore):
 class TakesFailuresForConflicts(Striking):
     def failed(self, plan: Plan) -> Applied | Conflict:
         return conflict(plan.ref, self.rows(plan.ref).instance)
+
+
+class BlamesWriters(Striking):
+    """Whatever fails in a plan with writes is put down to the last of them."""
+
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        writes = [index for index, each in enumerate(plan.mutations) if isinstance(each, Write)]
+        if writes:
+            raise WriteFailedError(writes[-1], "Note", "the connection was lost")
+        return super().failed(plan)
 
 
 class RaisesWhatTheDriverRaises(Striking):
@@ -398,6 +408,16 @@ class GoesOnAfterAFailure(Batching):
 
 class PiecemealBatches(Piecemeal, Batching):
     """Many plans are many mutations, and each commits on its own."""
+
+
+class AcknowledgesWhatIsMissing(Striking, Batching):
+    """Answers for all plans, also for those that a failure kept from being applied."""
+
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        answers: list[Applied | Conflict] = []
+        with suppress(StoreUnavailableError):
+            answers.extend(map(self.apply, plans))
+        return answers + [Applied()] * (len(plans) - len(answers))
 
 
 class AppliesTheLastFirst(Striking, Batching):

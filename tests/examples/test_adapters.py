@@ -132,6 +132,17 @@ def test_a11_a_constraint_that_is_checked_at_commit_is_a_failed_write(store: Sql
 
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
+def test_a11_a_writer_that_commits_is_told_and_commits_no_row_of_the_plan(store: SqlAlchemyStore) -> None:
+    def commit(connection: sa.Connection, _note: Note) -> None:
+        connection.commit()
+
+    store.apply(create())
+    with pytest.raises(WriteFailedError, match="its writer ended the transaction"):
+        SqlAlchemyStore(store.engine, writers={Note: commit}).apply(tick(1, Write(Note("a"))))
+    assert store.retrieve(REF).instance == instance()
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_t6_a_failing_database_is_not_the_writers_fault(url: str) -> None:
     def wait_for_another(connection: sa.Connection, _note: Note) -> None:
         connection.engine.connect()

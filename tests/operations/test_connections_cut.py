@@ -24,7 +24,7 @@ CUTS = 30
 
 def commits(said: bytes) -> bool:
     """Whether a client says something that commits: a plan of rows is one statement, one with writes a transaction."""
-    return b'"changes"' in said or b"COMMIT" in said
+    return b'"mutations"' in said or b"COMMIT" in said
 
 
 # ---- storms

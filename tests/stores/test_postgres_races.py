@@ -1,4 +1,4 @@
-"""Transactions of PostgreSQL that meet: who waits for whom, and what the second finds (A2, A3, A10; see schema.py)."""
+"""Transactions of PostgreSQL that meet: who waits for whom, what the second finds (A2, A3, A10; see function.py)."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

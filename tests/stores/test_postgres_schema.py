@@ -66,6 +66,7 @@ def test_an_older_schema_is_migrated_and_keeps_its_rows(new: Database) -> None:
         assert store.retrieve(REF) == Snapshot(instance=instance(tags={"team": "red"}), hooks=(hook(),), now=NOW)
         assert store.list_instances(InstanceQuery(tags={"team": "red"})).items == (instance(tags={"team": "red"}),)
         assert isinstance(store.apply(tick(1)), Applied)
+        assert store.retrieve(REF).instance == instance(version=2)
     assert new.rows(f"SELECT value FROM {NEW}.wfcore_meta") == [(SCHEMA_VERSION,)]
 
 

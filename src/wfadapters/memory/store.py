@@ -76,9 +76,12 @@ class MemoryStore:
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """When the next hook is due; see :class:`wfcore.ports.HookFeed`."""
         with self._lock:
-            hooks = self._admitted(query)  # without a shard, the first of them is the first to be taken
-            some = islice(hooks, 1) if query.shard is None else hooks
-            return min((_taken_at(hook, query) for hook in some), default=None)
+            taken: list[datetime] = []
+            for hook in self._admitted(query):
+                taken.append(_taken_at(hook, query))
+                if taken[-1] == hook.due_at:  # its own: what is due later is taken later
+                    break
+            return min(taken, default=None)
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan; see :class:`wfcore.ports.Listenable`."""

@@ -89,7 +89,7 @@ def performing(s: str) -> str:
                 RETURN;
             END IF;
         END LOOP;
-        FOR item IN SELECT value FROM jsonb_array_elements(plan -> 'changes') LOOP
+        FOR item IN SELECT value FROM jsonb_array_elements(plan -> 'mutations') LOOP
             CASE item ->> 0
             {_changes(s)}
             END CASE;

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, assert_never
+from functools import cache, partial
+from typing import Any, TypeAlias
+
+import attrs
 
 from wfadapters import rows
 from wfadapters.changes import Change, appended, changes
@@ -71,11 +73,11 @@ class Statements:
 
     def due(self, query: DueQuery) -> Question[Sequence[FiredHook]]:
         """The hooks that are due."""
-        return Question(_due(self._schema, query).encode(), self._wanted(query), _fired)
+        return Question(_due(self._schema, *_shape(query)), self._wanted(query), _fired)
 
     def next_due_at(self, query: DueQuery) -> Question[datetime | None]:
         """When the next hook is due."""
-        return Question(_next(self._schema, query).encode(), self._wanted(query), partial(_first, query.shard))
+        return Question(_next(self._schema, *_shape(query)), self._wanted(query), partial(_first, query.shard))
 
     def _wanted(self, query: DueQuery) -> Mapping[str, Any]:
         shard = query.shard or _ALL
@@ -141,7 +143,7 @@ def _message(plan: Plan, sender: str) -> dict[str, Any]:
         "ref": plan.ref,
         "locks": [],
         "given": [_expected(each) for each in plan.preconditions],
-        "changes": list(map(_item, changes(plan))),
+        "mutations": list(map(_item, changes(plan))),
         "appended": sorted({each.ref for each in appended(plan)}),
         "told": [f"{sender} {ref}" for ref in sorted(told(plan))],
     }
@@ -162,13 +164,8 @@ def _locks(plans: Sequence[Plan]) -> list[tuple[str, bool, str]]:
 
 
 def _expected(precondition: Precondition) -> tuple[Any, ...]:
-    match precondition:
-        case AtVersion(ref, version, execution_id):
-            return ref, "AtVersion", version, execution_id
-        case Absent(ref) | Exists(ref):
-            return ref, type(precondition).__name__
-        case unreachable:
-            assert_never(unreachable)
+    ref, *version = attrs.astuple(precondition)
+    return ref, type(precondition).__name__, *version
 
 
 def _item(change: Change) -> tuple[Any, ...]:
@@ -226,39 +223,41 @@ _STOLEN = f"h.due_at <= coalesce({_AT} - %(steal_after)s::interval, '-infinity')
 _LONGEST = timedelta(days=2_000_000)  # an instant that is so long ago can still be written
 
 
-def _is_sharded(query: DueQuery) -> bool:
-    """Whether there are hooks of other shards."""
-    return query.shard is not None and query.shard.count > 1
+_Kinds: TypeAlias = tuple[Callable[[str], str], ...]
 
 
-def _due(s: str, query: DueQuery) -> str:
-    before = " OR ".join(kind("b.") for kind in _kinds(query))
+def _shape(query: DueQuery) -> tuple[bool, _Kinds]:
+    """Whether there are hooks of other shards, and which kinds of hooks are wanted."""
+    is_sharded = query.shard is not None and query.shard.count > 1
+    return is_sharded, (wake_up, notice) if query.terminal_notices else (wake_up,)
+
+
+@cache
+def _due(s: str, is_sharded: bool, kinds: _Kinds) -> bytes:  # noqa: FBT001 - a shape, by place
+    before = " OR ".join(kind("b.") for kind in kinds)
     condition = f"""h.due_at <= {_AT} AND NOT EXISTS (
         SELECT FROM {s}.wfcore_hooks b
         WHERE b.instance_ref = h.instance_ref AND (b.due_at, b.id) < (h.due_at, h.id) AND ({before})
     )"""
-    if _is_sharded(query):
+    if is_sharded:
         condition = f"({_STOLEN} OR {_OWN}) AND {condition}"
-    return _walk(s, query, condition, "%(limit)s")
+    return _walk(s, kinds, condition, "%(limit)s").encode()
 
 
-def _next(s: str, query: DueQuery) -> str:
-    conditions = (_OWN, f"NOT {_OWN}") if _is_sharded(query) else ("true",)
-    return " UNION ALL ".join(f"({_walk(s, query, condition, '1')})" for condition in conditions)
+@cache
+def _next(s: str, is_sharded: bool, kinds: _Kinds) -> bytes:  # noqa: FBT001 - as above
+    conditions = (_OWN, f"NOT {_OWN}") if is_sharded else ("true",)
+    return " UNION ALL ".join(f"({_walk(s, kinds, condition, '1')})" for condition in conditions).encode()
 
 
-def _walk(s: str, query: DueQuery, condition: str, limit: str) -> str:
+def _walk(s: str, kinds: _Kinds, condition: str, limit: str) -> str:
     """Walks the index of due hooks, with notices both indexes in turn, each up to the limit."""
     first = f"ORDER BY h.due_at, h.id LIMIT {limit}"
     arms = " UNION ALL ".join(
         f"(SELECT * FROM {s}.wfcore_hooks h WHERE {kind('h.')} AND {_ADMITTED} AND {condition} {first})"
-        for kind in _kinds(query)
+        for kind in kinds
     )
     return f"SELECT {reading(rows.HOOKS, 'h')}, {microseconds(_AT)} FROM ({arms}) h {first}"
-
-
-def _kinds(query: DueQuery) -> Sequence[Callable[[str], str]]:
-    return (wake_up, notice) if query.terminal_notices else (wake_up,)
 
 
 def _fired(found: Sequence[Sequence[Any]]) -> Sequence[FiredHook]:

@@ -8,7 +8,7 @@ zone nor its date style matters. Text is collated by code point, as Python sorts
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import attrs
@@ -52,16 +52,15 @@ def read(of: str, column: str) -> str:
 def written(table: Table, row: Sequence[Any]) -> list[Any]:
     """A row as :func:`putting` and :func:`adding` take it, behind the words that say what to do with it."""
     values = list(row)
-    for place in _INSTANTS[table.name]:
+    for place in _instants(table):
         if values[place] is not None:
             values[place] = _iso(values[place])
     return values
 
 
-_INSTANTS = {
-    table.name: [place for place, column in enumerate(table.columns) if _is_instant(column)]
-    for table in (rows.INSTANCES, rows.STEPS, rows.EVENTS, HOOKS)
-}
+@cache
+def _instants(table: Table) -> list[int]:
+    return [place for place, column in enumerate(table.columns) if _is_instant(column)]
 
 
 @lru_cache(maxsize=1024)  # most rows of a plan have the same few

@@ -33,8 +33,7 @@ def perform(
         answers = ask(connection, question)
         for each in writes:
             if isinstance(answers[each.place], Applied):
-                writer = each.writer(writers)
-                with explained_write(connection, each):
+                with explained_write(connection, each, writers) as writer:
                     writer(connection, each.value)
     return answers
 
@@ -61,7 +60,6 @@ async def perform_async(
             answers = await ask_async(connection, question)
             for each in writes:
                 if isinstance(answers[each.place], Applied):
-                    writer = each.writer(writers)
-                    with explained_write(connection, each):
+                    with explained_write(connection, each, writers) as writer:
                         await writer(connection, each.value)
     return answers

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from wfadapters import rows
 from wfadapters.changes import Verb, appended, changes
@@ -16,7 +16,7 @@ from wfadapters.sqlite.faults import FAULTS
 from wfadapters.writes import OneWrite, writes_of
 from wfcore.evolve import conflict, holds
 from wfcore.model import Snapshot
-from wfcore.plan import Applied, Conflict, Plan
+from wfcore.plan import Applied, AtVersion, Conflict, Plan
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Any], None]
 """Executes a user's ``Write`` in the store's open transaction, which it may neither commit nor roll back."""
@@ -45,7 +45,7 @@ def _statement(verb: Verb, table: Table) -> str:
             return f"{into} VALUES ({values}) ON CONFLICT DO NOTHING"
         case "append":  # the first column is the instance's ref
             there = "EXISTS (SELECT 1 FROM wfcore_instances WHERE ref = ?1)"
-            return f"{into} SELECT {values} WHERE {there} ON CONFLICT DO NOTHING"  # as above
+            return f"{into} SELECT {values} WHERE {there} ON CONFLICT DO NOTHING"
         case "delete":
             return f"DELETE FROM {table.name} WHERE {' AND '.join(f'{column} = ?' for column in table.key)}"  # noqa: S608
         case "purge":
@@ -65,7 +65,7 @@ READ_STEPS = select(rows.STEPS, "instance_ref = ? AND run_number = ?")
 _READ_EVENTS = select(rows.EVENTS, "instance_ref = ? AND consumed_by IS NULL ORDER BY arrival")
 _READ_HOOKS = select(rows.HOOKS, "instance_ref = ?")
 _READ_HOOK_IDS = "SELECT id FROM wfcore_hooks WHERE instance_ref = ?"
-_READ_VERSION = "SELECT version, execution_id FROM wfcore_instances WHERE ref = ?"
+_READ_VERSION = "SELECT ref, version, execution_id FROM wfcore_instances WHERE ref = ?"
 # SQLite writes every index that has one of the columns which a statement sets, whether or not the value is another.
 _TOUCH_INSTANCE = _touch(rows.INSTANCES, ("ref", "workflow_name", "status", "tags", "created_at"))
 
@@ -100,19 +100,13 @@ def perform(cursor: sqlite3.Cursor, plan: Plan, writers: Mapping[type, Writer]) 
     return Applied(pending, tuple(each for each in appended(plan) if _version(cursor, each.ref) is None))
 
 
-class _Version(NamedTuple):
-    version: int
-    execution_id: str
-
-
-def _version(cursor: sqlite3.Cursor, ref: str) -> _Version | None:
+def _version(cursor: sqlite3.Cursor, ref: str) -> AtVersion | None:
     found = cursor.execute(_READ_VERSION, (ref,)).fetchone()
-    return None if found is None else _Version(*found)
+    return None if found is None else AtVersion(*found)
 
 
 def _write(connection: sqlite3.Connection, write: OneWrite, writers: Mapping[type, Writer]) -> None:
-    writer = write.writer(writers)
-    with FAULTS.of_writer(write):
+    with FAULTS.of_writer(write, writers) as writer:
         writer(connection, write.value)
     if not connection.in_transaction:
         reason = "its writer ended the transaction, by commit, rollback, executescript or 'with connection'"
@@ -120,6 +114,6 @@ def _write(connection: sqlite3.Connection, write: OneWrite, writers: Mapping[typ
 
 
 def commit(cursor: sqlite3.Cursor, plans: Sequence[Plan]) -> None:
-    """Commit. A constraint that is only checked now was broken by a user's ``Write``; of several, the last is named."""
+    """Commit; see :meth:`Faults.of_commit`."""
     with FAULTS.of_commit(writes_of(plans)):
         cursor.execute("COMMIT")

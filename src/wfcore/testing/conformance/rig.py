@@ -77,7 +77,9 @@ class Rig:
 
     def _entered(self, made: Any) -> Any:
         made = self._value(made)
-        if hasattr(made, "__enter__") or hasattr(made, "__aenter__"):
+        if hasattr(type(made), "__enter__") or hasattr(
+            type(made), "__aenter__"
+        ):  # what `with` looks at, whatever it is
             return self._view(self._open.enter_context(self._managed(made)))
         close = getattr(made, "close", None)
         if close is not None:
@@ -100,7 +102,7 @@ class Rig:
         return native if self.loop is None else self.loop.blocking(native)
 
     def _managed(self, manager: Any) -> AbstractContextManager[Any]:
-        if not hasattr(manager, "__aenter__"):
+        if not hasattr(type(manager), "__aenter__"):
             managed: AbstractContextManager[Any] = manager
             return managed
         if self.loop is None:
