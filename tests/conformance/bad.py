@@ -8,8 +8,9 @@ from pathlib import Path
 
 import attrs
 
-from tests.conformance import bends, stores
+from tests.conformance import bends, stores, tasks
 from tests.conformance.bent import BentStore, Make, bent, of
+from tests.conformance.tasks import of_tasks
 from wfcore.testing.conformance import Adapter
 
 
@@ -22,12 +23,14 @@ class Bad:
         name: what is wrong.
         make: makes its adapter.
         tests: those that must fail, without ``test_<clause>_``.
+        is_asynchronous: whether it is a store for asyncio.
     """
 
     clause: str
     name: str
     make: Make
     tests: tuple[str, ...]
+    is_asynchronous: bool = False
 
     @property
     def suite(self) -> str:
@@ -404,6 +407,48 @@ BAD = [
         "listeners are told before the commit",
         of(stores.TellsTooEarly),
         ("a_listener_that_is_told_finds_the_plan_applied",),
+    ),
+    Bad(
+        "B4",
+        "a call that is cancelled keeps its lock",
+        of_tasks(tasks.KeepsTheLock),
+        ("a_store_is_as_good_as_before_after_a_call_that_was_cancelled",),
+        is_asynchronous=True,
+    ),
+    Bad(
+        "B4",
+        "an apply that is cancelled goes on by itself",
+        of_tasks(tasks.GoesOnWhenCancelled),
+        ("an_apply_that_is_cancelled_is_done_whole_or_not_at_all",),
+        is_asynchronous=True,
+    ),
+    Bad(
+        "B4",
+        "a task that is cancelled is answered",
+        of_tasks(tasks.AnswersWhenCancelled),
+        ("an_apply_that_is_cancelled_is_done_whole_or_not_at_all",),
+        is_asynchronous=True,
+    ),
+    Bad(
+        "B4",
+        "an apply that is cancelled stops halfway",
+        of_tasks(tasks.StopsHalfway),
+        ("an_apply_that_is_cancelled_is_done_whole_or_not_at_all",),
+        is_asynchronous=True,
+    ),
+    Bad(
+        "B4",
+        "the loop waits for another transaction",
+        of_tasks(tasks.KeepsTheLoopWaiting),
+        ("an_apply_that_waits_for_another_transaction_does_not_keep_the_loop_waiting",),
+        is_asynchronous=True,
+    ),
+    Bad(
+        "B4",
+        "tasks share a savepoint",
+        of_tasks(tasks.TaskStore),
+        ("several_tasks_may_use_a_bound_store",),
+        is_asynchronous=True,
     ),
     Bad("C1", "any of the labels will do", of(stores.AnyLabel), ("a_list_holds_what_passes_every_filter",)),
     Bad(

@@ -11,10 +11,11 @@ import pytest
 from tests.conformance import stores
 from tests.conformance.bad import BAD, Bad
 from tests.conformance.bent import of
-from wfcore.testing.conformance import Adapter, StoreSuite
+from tests.conformance.tasks import TaskStore, of_tasks
+from wfcore.testing.conformance import Adapter, AsyncStoreSuite, StoreSuite
 from wfcore.testing.conformance.contents import clause_of
 
-GOOD = "TestNothing"
+GOOD = ("TestNothing", "TestNothingForAsyncio")
 
 
 def suite(bad: Bad) -> type[StoreSuite]:
@@ -22,7 +23,7 @@ def suite(bad: Bad) -> type[StoreSuite]:
         return bad.make(tmp_path)
 
     body: dict[str, Any] = {"adapter": pytest.fixture(adapter), "clause": bad.clause, "shrink": False}
-    return type(bad.suite, (StoreSuite,), body)
+    return type(bad.suite, (AsyncStoreSuite if bad.is_asynchronous else StoreSuite,), body)
 
 
 class TestNothing(StoreSuite):
@@ -34,6 +35,17 @@ class TestNothing(StoreSuite):
     @pytest.fixture
     def adapter(self) -> Adapter:
         return of(stores.Batching)(Path())
+
+
+class TestNothingForAsyncio(AsyncStoreSuite):
+    """The same for asyncio; its bound store is wrong."""
+
+    clause = None
+    examples = 5
+
+    @pytest.fixture
+    def adapter(self) -> Adapter:
+        return of_tasks(TaskStore, within=None)(Path())
 
 
 globals().update({bad.suite: suite(bad) for bad in BAD})

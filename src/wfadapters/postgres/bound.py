@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import attrs
@@ -23,8 +25,8 @@ _IDLE = psycopg.pq.TransactionStatus.IDLE
 class BoundStore:
     """A Store that neither begins, commits nor rolls back: made by :meth:`PostgresStore.within`.
 
-    A :class:`Conflict` or a failed ``Write`` leaves the transaction as it was before the apply, and usable. Other
-    processes, and this one, are told when the caller commits.
+    It is for one thread at a time. A :class:`Conflict` or a failed ``Write`` leaves the transaction as it was before
+    the apply, and usable. Other processes, and this one, are told when the caller commits.
     """
 
     connection: psycopg.Connection[Any]
@@ -33,46 +35,51 @@ class BoundStore:
 
     def retrieve(self, ref: str) -> Snapshot:
         """All rows of one instance, the caller's uncommitted ones included; see :class:`wfcore.ports.Store`."""
-        with explained("retrieve"):
-            self._begin("retrieve")
+        with self._begun("retrieve"):
             return ask(self.connection, self.statements.retrieve(ref))
 
     def apply(self, plan: Plan) -> Applied | Conflict:
         """Perform a plan; durable when the caller commits; see :class:`wfcore.ports.Store`."""
-        with explained("apply"):
-            self._begin("apply")
+        with self._begun("apply"):
             [answer] = perform(self.connection, self.statements, [plan], self.writers)
         return answer
 
-    def _begin(self, operation: str) -> None:
-        if _must_begin(self.connection, operation):
-            self.connection.execute(b"SELECT")  # the driver begins before a first statement, and only then
+    @contextmanager
+    def _begun(self, operation: str) -> Iterator[None]:
+        with explained(operation):
+            if _must_begin(self.connection, operation):
+                self.connection.execute(b"SELECT")  # the driver begins before a first statement, and only then
+            yield
 
 
 @attrs.frozen
 class AsyncBoundStore:
-    """A :class:`BoundStore` for asyncio: made by :meth:`AsyncPostgresStore.within`."""
+    """A :class:`BoundStore` for asyncio: made by :meth:`AsyncPostgresStore.within`. Several tasks may use it."""
 
     connection: psycopg.AsyncConnection[Any]
     statements: Statements
     writers: Mapping[type, AsyncWriter]
+    # Savepoints of two tasks would nest: what rolls back the outer one takes the inner one with it.
+    _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, eq=False, repr=False)
 
     async def retrieve(self, ref: str) -> Snapshot:
         """As :meth:`BoundStore.retrieve`."""
-        with explained("retrieve"):
-            await self._begin("retrieve")
+        async with self._begun("retrieve"):
             return await ask_async(self.connection, self.statements.retrieve(ref))
 
     async def apply(self, plan: Plan) -> Applied | Conflict:
         """As :meth:`BoundStore.apply`."""
-        with explained("apply"):
-            await self._begin("apply")
+        async with self._begun("apply"):
             [answer] = await perform_async(self.connection, self.statements, [plan], self.writers)
         return answer
 
-    async def _begin(self, operation: str) -> None:
-        if _must_begin(self.connection, operation):
-            await self.connection.execute(b"SELECT")
+    @asynccontextmanager
+    async def _begun(self, operation: str) -> AsyncIterator[None]:
+        with explained(operation):
+            async with self._turn:
+                if _must_begin(self.connection, operation):
+                    await self.connection.execute(b"SELECT")
+                yield
 
 
 def _must_begin(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], operation: str) -> bool:

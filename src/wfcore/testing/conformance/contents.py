@@ -22,6 +22,7 @@ CLAUSES: Mapping[str, str] = {
     "B1": "a bound store is a store, in the caller's transaction",
     "B2": "of many plans each is atomic on its own",
     "B3": "listeners are told of every instance that a plan touches",
+    "B4": "a task may be cancelled wherever it waits, and keeps no other waiting",
     "C1": "a list holds whole rows that pass every filter, the newest first",
     "C2": "pages skip nothing and show nothing twice",
     "C3": "counts are those of the filters, by status",

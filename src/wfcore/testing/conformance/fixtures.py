@@ -115,6 +115,13 @@ class Capabilities:
         return rig
 
     @pytest.fixture
+    def looping(self, rig: Rig) -> Rig:
+        """A rig of stores for asyncio."""
+        if rig.loop is None:
+            pytest.skip("the store blocks: no task of it is cancelled")
+        return rig
+
+    @pytest.fixture
     def durable(self, rig: Rig) -> Rig:
         """A rig whose stores, opened again, find what was applied."""
         if not rig.adapter.durable:

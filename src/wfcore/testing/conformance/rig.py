@@ -59,6 +59,12 @@ class Rig:
         with self._managed(self.adapter.within(_native(store))) as bound:
             yield self._view(bound)
 
+    @property
+    def asyncio(self) -> Loop:
+        """The loop of asyncio's stores."""
+        assert self.loop is not None
+        return self.loop
+
     def close(self) -> None:
         """Close all stores, then the loop."""
         try:

@@ -14,6 +14,7 @@ from wfcore.testing.conformance.clauses.optional import Bound, Listeners
 from wfcore.testing.conformance.clauses.records import Histories, Suspects
 from wfcore.testing.conformance.clauses.rivals import Appends, Cuts, Winners
 from wfcore.testing.conformance.clauses.shards import Shards
+from wfcore.testing.conformance.clauses.tasks import Tasks
 from wfcore.testing.conformance.clauses.trouble import Faults, Reopened
 from wfcore.testing.conformance.clauses.values import Retrieves, Values
 from wfcore.testing.conformance.clauses.writes import Writes
@@ -39,6 +40,7 @@ class StoreSuite(
     Bound,
     Batches,
     Listeners,
+    Tasks,
     Due,
     Notices,
     Shards,

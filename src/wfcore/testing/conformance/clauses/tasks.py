@@ -1,0 +1,101 @@
+"""B4: tasks that are cancelled, and tasks at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
+
+from wfcore.errors import WriteFailedError
+from wfcore.plan import AddEvent, AddHook, Conflict, Plan, PutStep, Write
+from wfcore.ports import AsyncCatalog, AsyncHookFeed, DueQuery, InstanceQuery, Store
+from wfcore.testing.conformance.adapter import Note
+from wfcore.testing.conformance.build import OTHER, REF, THIRD, create, event, instance, message, must, plan, step, tick
+from wfcore.testing.conformance.cancelling import cancelled_everywhere
+from wfcore.testing.conformance.clauses.optional import PATIENCE
+from wfcore.testing.conformance.rig import Rig, cut
+
+T = TypeVar("T")
+
+
+def addressed(ref: str) -> Plan:
+    """The plan that creates an instance and sends it a message."""
+    made = create(ref)
+    return plan(*made.mutations, AddEvent(event(ref=ref)), AddHook(message(ref=ref)), ref=ref, given=made.preconditions)
+
+
+def reads(native: Any) -> list[Callable[[], Coroutine[Any, Any, object]]]:
+    """A call of each method that reads."""
+    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [partial(native.retrieve, REF)]
+    if isinstance(native, AsyncHookFeed):
+        calls += [partial(native.due, DueQuery()), partial(native.next_due_at, DueQuery())]
+    if isinstance(native, AsyncCatalog):
+        calls += [partial(native.list_instances, InstanceQuery()), partial(native.count_by_status, InstanceQuery())]
+        calls += [partial(native.history, REF), partial(native.suspects, 10)]
+    return calls
+
+
+async def soon(work: Coroutine[Any, Any, T]) -> T:
+    """The result, of what is not kept waiting by anybody."""
+    return await asyncio.wait_for(work, PATIENCE)
+
+
+async def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that has begun."""
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(0)
+    return task
+
+
+async def all_of(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """What comes of them, at the same time."""
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+class Tasks:
+    """A task may be cancelled wherever it waits, and does no harm to others."""
+
+    def test_b4_an_apply_that_is_cancelled_is_done_whole_or_not_at_all(self, looping: Rig, store: Any) -> None:
+        loop, found = looping.asyncio, {}
+        for place, _answer in cancelled_everywhere(loop, lambda at: store.native.apply(addressed(f"checkout#{at}"))):
+            ref = f"checkout#{place}"
+            found[ref] = cut(store, ref)
+            must(loop.run(soon(store.native.apply(create(f"checkout#after-{place}")))))
+        rows = [(each.instance is not None, len(each.events), len(each.hooks)) for [each] in found.values()]
+        assert {*rows} <= {(False, 0, 0), (True, 1, 2)}
+        assert rows[-1] == (True, 1, 2)
+        assert {ref: cut(store, ref) for ref in found} == found, "an apply was at work after it had been cancelled"
+
+    def test_b4_a_store_is_as_good_as_before_after_a_call_that_was_cancelled(self, looping: Rig, store: Any) -> None:
+        must(store.apply(create()))
+        expected, loop = store.retrieve(REF), looping.asyncio
+        for call in reads(store.native):
+            for _place, answer in cancelled_everywhere(loop, lambda _place, call=call: call()):  # type: ignore[misc]
+                assert not isinstance(answer, Exception), repr(answer)
+                assert loop.run(soon(store.native.retrieve(REF))) == expected
+        must(loop.run(soon(store.native.apply(tick(1, PutStep(step()))))))
+
+    def test_b4_an_apply_that_waits_for_another_transaction_does_not_keep_the_loop_waiting(
+        self, looping: Rig, binding: Any
+    ) -> None:
+        must(binding.apply(create()))
+        with looping.within(binding) as bound:
+            must(bound.apply(tick(1)))
+            waiting = looping.asyncio.run(begun(binding.native.apply(tick(1))))
+        assert looping.asyncio.run(soon(_result(waiting))) == Conflict(REF, 2, "e2")
+
+    def test_b4_several_tasks_may_use_a_bound_store(self, looping: Rig, binding: Store, writing: Store) -> None:
+        made = create(OTHER)
+        failing = plan(*made.mutations, Write(Note("")), ref=OTHER, given=made.preconditions)
+        with looping.within(binding) as bound:
+            work = (bound.native.apply(each) for each in (create(), failing, create(THIRD)))
+            first, second, third = looping.asyncio.run(all_of(*work))
+        must(first)
+        assert isinstance(second, WriteFailedError)
+        must(third)
+        assert [each.instance for each in cut(writing, REF, OTHER, THIRD)] == [instance(), None, instance(THIRD)]
+
+
+async def _result(task: asyncio.Task[T]) -> T:
+    return await task
