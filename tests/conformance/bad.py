@@ -301,6 +301,12 @@ BAD = [
     ),
     Bad(
         "A12",
+        "a rollback that fails leaves the transaction open",
+        stores.striking(stores.RollsBackInVain),
+        ("a_store_is_as_good_as_before_when_a_database_that_was_away_is_back",),
+    ),
+    Bad(
+        "A12",
         "a failure in a read gives half of it",
         stores.striking(stores.GivesHalfASnapshot),
         ("a_failure_while_reading_is_told_and_gives_no_half_snapshot",),
@@ -407,6 +413,13 @@ BAD = [
         "listeners are told before the commit",
         of(stores.TellsTooEarly),
         ("a_listener_that_is_told_finds_the_plan_applied",),
+    ),
+    Bad(
+        "B3",
+        "listeners are told before the commit, on the event loop",
+        stores.early_for_asyncio,
+        ("a_listener_that_is_told_finds_the_plan_applied",),
+        is_asynchronous=True,
     ),
     Bad(
         "B4",

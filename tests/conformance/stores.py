@@ -21,6 +21,7 @@ from wfcore.model import Instance, InstanceStatus, Snapshot
 from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, DeleteInstance, Exists, Plan, Write
 from wfcore.ports import History, InstanceQuery, Page
 from wfcore.ports.catalog import place
+from wfcore.runner import to_async
 from wfcore.testing.conformance import Adapter, Note
 
 
@@ -131,6 +132,15 @@ class WritesBefore(Striking):
 class BreaksForEver(Striking):
     def failed(self, plan: Plan) -> Applied | Conflict:
         self.strikes = lambda: True
+        return super().failed(plan)
+
+
+class RollsBackInVain(Striking):
+    """If the rollback fails too, its transaction stays open, and nothing can be done on that connection any more."""
+
+    def failed(self, plan: Plan) -> Applied | Conflict:
+        if self.strikes():
+            self.strikes = lambda: True
         return super().failed(plan)
 
 
@@ -469,6 +479,29 @@ class TellsTooEarly(BentStore):
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self.callbacks = (*self.callbacks, callback)
         return lambda: None
+
+
+class TellsTooEarlyForAsyncio:
+    """Durable, and on an event loop."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = to_async(store)
+        self._listeners = Listeners()
+        self.retrieve, self.listen = self._store.retrieve, self._listeners.listen
+
+    async def apply(self, plan: Plan) -> Applied | Conflict:
+        self._listeners.notify(plan)
+        return await self._store.apply(plan)
+
+
+@contextmanager
+def open_early(path: Path, clock: Callable[[], datetime]) -> Iterator[TellsTooEarlyForAsyncio]:
+    with SqliteStore(path, clock=clock, synchronous="OFF") as store:
+        yield TellsTooEarlyForAsyncio(store)
+
+
+def early_for_asyncio(folder: Path) -> Adapter:
+    return Adapter(open=partial(open_early, folder / "early.db"))
 
 
 # ---- the catalog

@@ -50,6 +50,13 @@ class HalfFeed:
 def half_a_feed(folder: Path) -> Adapter:
     return Adapter(open=HalfFeed, durable=False)
 
+class ListensLater(MemoryStore):
+    async def listen(self, callback):
+        return super().listen(callback)
+
+def listens_later(folder: Path) -> Adapter:
+    return Adapter(open=ListensLater, durable=False)
+
 def misspelt(folder: Path) -> Adapter:
     return Adapter(open=MemoryStore, durable=False, skips={"test_a1_nothing": "misspelt"})
 
@@ -129,11 +136,12 @@ def test_the_command_line_shows_both_sides_of_a_failed_assertion(project: Path) 
         (("test_mine:worse", "-k", "test_f2"), 1, "F2   failed   2 failed"),
         (("test_mine:for_asyncio", "--asyncio", "-k", "test_f2"), 0, "F2   passed   2 passed"),
         (("test_mine:half_a_feed", "-k", "test_f2"), 1, "the store has due, but no next_due_at: a HookFeed has all"),
+        (("test_mine:listens_later", "-k", "test_b3"), 1, "is `async def`: it has to be a plain function"),
         (("test_mine:misspelt",), 2, "test_mine:misspelt: skips: there is no test test_a1_nothing"),
         (("test_mine:for_nothing",), 2, "skips['C5']: say why"),
         (("test_mine:away",), 2, "ConnectionError: the server is away"),
         (("test_mine:forgetful",), 2, "None is no wfcore.testing.conformance.Adapter"),
-        (("test_mine:no_store",), 2, "the adapter has opened None, which is no store: it has no retrieve, no apply"),
+        (("test_mine:no_store",), 2, "has given None, which is no store: it has no retrieve, no apply"),
         (("test_mine:for_asyncio",), 2, "a store for asyncio wants an AsyncStoreSuite (--asyncio)"),
         (("test_mine:good", "--asyncio"), 2, "a blocking store wants a StoreSuite (no --asyncio)"),
         (("test_mine:nobody",), 2, "module 'test_mine' has no attribute 'nobody'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -88,7 +89,11 @@ class Capabilities:
     @pytest.fixture
     def listenable(self, store: Any) -> Any:
         """A store that tells of applied plans."""
-        return _able(store, Listenable)
+        found = _able(store, Listenable)
+        native = store.native if isinstance(store, Bridge) else store
+        if inspect.iscoroutinefunction(native.listen):
+            pytest.fail(f"`listen` of {native!r} is `async def`: it has to be a plain function", pytrace=False)
+        return found
 
     @pytest.fixture
     def batching(self, store: Any) -> BatchStore:

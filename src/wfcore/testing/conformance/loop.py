@@ -26,6 +26,8 @@ from wfcore.ports import (
 )
 
 T = TypeVar("T")
+PATIENCE = 1.0
+"""Seconds that tasks have to end after the stores are closed."""
 
 
 @attrs.define
@@ -34,24 +36,39 @@ class Loop:
 
     _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.new_event_loop, init=False)
     _thread: Thread | None = attrs.field(default=None, init=False)
+    _problems: list[str] = attrs.field(factory=list, init=False)
 
     def run(self, awaitable: Awaitable[T]) -> T:
         """Wait for what is run on the loop."""
-        if not inspect.isawaitable(awaitable):
-            raise TypeError(f"{awaitable!r} cannot be awaited: a blocking store wants a StoreSuite (no --asyncio)")
         if self._thread is None:
+            self._loop.set_exception_handler(self._note)
             self._thread = Thread(target=self._loop.run_forever, name="conformance", daemon=True)
             self._thread.start()
         return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop).result()
 
     def close(self) -> None:
-        """Stop the loop and end its thread."""
+        """Stop the loop and end its thread.
+
+        Raises:
+            AssertionError: a task is left, or something went wrong of which nobody was told.
+        """
+        left: set[asyncio.Task[Any]] = set()
         if self._thread is not None:
+            left = self.run(_left())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
+        problems = [f"it has left a task behind: {task!r}" for task in left] + self._problems
+        if problems:
+            raise AssertionError(
+                "a store for asyncio does all in its calls, and ends what it has begun when it is "
+                f"closed: {'; '.join(problems)}"
+            )
+
+    def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._problems.append(f"{context['message']}: {context.get('exception')!r}")
 
     def blocking(self, native: Any) -> Any:
         """A blocking store that is a feed, a catalog and so on if the native one is."""
@@ -72,6 +89,17 @@ async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
+async def _left() -> set[asyncio.Task[Any]]:
+    """The tasks that do not end by themselves, cancelled."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if not others:
+        return set()
+    _ended, left = await asyncio.wait(others, timeout=PATIENCE)
+    for task in left:
+        task.cancel()
+    return left
+
+
 class Bridge:
     """The blocking store."""
 
@@ -79,14 +107,22 @@ class Bridge:
         self.native = native
         self._run = loop.run
 
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        answer = getattr(self.native, method)(*arguments)
+        if inspect.isawaitable(answer):
+            return self._run(answer)
+        blocks = not any(inspect.iscoroutinefunction(getattr(self.native, each)) for each in ("retrieve", "apply"))
+        advice = ": a blocking store wants a StoreSuite (no --asyncio)" if blocks else ""
+        raise TypeError(f"`{method}` of {self.native!r} is not `async def`{advice}")
+
     def retrieve(self, ref: str) -> Snapshot:
         """As :meth:`wfcore.ports.Store.retrieve`."""
-        found: Snapshot = self._run(self.native.retrieve(ref))
+        found: Snapshot = self._ask("retrieve", ref)
         return found
 
     def apply(self, plan: Plan) -> Applied | Conflict:
         """As :meth:`wfcore.ports.Store.apply`."""
-        answer: Applied | Conflict = self._run(self.native.apply(plan))
+        answer: Applied | Conflict = self._ask("apply", plan)
         return answer
 
 
@@ -95,12 +131,12 @@ class BridgedFeed(Bridge):
 
     def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """As :meth:`wfcore.ports.HookFeed.due`."""
-        found: Sequence[FiredHook] = self._run(self.native.due(query))
+        found: Sequence[FiredHook] = self._ask("due", query)
         return found
 
     def next_due_at(self, query: DueQuery) -> datetime | None:
         """As :meth:`wfcore.ports.HookFeed.next_due_at`."""
-        found: datetime | None = self._run(self.native.next_due_at(query))
+        found: datetime | None = self._ask("next_due_at", query)
         return found
 
 
@@ -109,22 +145,22 @@ class BridgedCatalog(Bridge):
 
     def list_instances(self, query: InstanceQuery) -> Page[Instance]:
         """As :meth:`wfcore.ports.Catalog.list_instances`."""
-        found: Page[Instance] = self._run(self.native.list_instances(query))
+        found: Page[Instance] = self._ask("list_instances", query)
         return found
 
     def count_by_status(self, query: InstanceQuery) -> Mapping[InstanceStatus, int]:
         """As :meth:`wfcore.ports.Catalog.count_by_status`."""
-        found: Mapping[InstanceStatus, int] = self._run(self.native.count_by_status(query))
+        found: Mapping[InstanceStatus, int] = self._ask("count_by_status", query)
         return found
 
     def history(self, ref: str, run_number: int | None = None) -> History:
         """As :meth:`wfcore.ports.Catalog.history`."""
-        found: History = self._run(self.native.history(ref, run_number))
+        found: History = self._ask("history", ref, run_number)
         return found
 
     def suspects(self, limit: int, after: str | None = None) -> Sequence[Instance]:
         """As :meth:`wfcore.ports.Catalog.suspects`."""
-        found: Sequence[Instance] = self._run(self.native.suspects(limit, after))
+        found: Sequence[Instance] = self._ask("suspects", limit, after)
         return found
 
 
@@ -142,5 +178,5 @@ class BridgedBatches(Bridge):
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         """As :meth:`wfcore.ports.BatchStore.apply_many`."""
-        answers: Sequence[Applied | Conflict] = self._run(self.native.apply_many(plans))
+        answers: Sequence[Applied | Conflict] = self._ask("apply_many", plans)
         return answers

@@ -56,8 +56,8 @@ class Rig:
     def within(self, store: Any) -> Iterator[Any]:
         """A bound store in a transaction that is committed at the end."""
         assert self.adapter.within is not None
-        with self._managed(self.adapter.within(_native(store))) as bound:
-            yield self._view(bound)
+        with self._managed(self._value(self.adapter.within(_native(store)))) as bound:
+            yield self._view(self._value(bound), "within(store)")
 
     @property
     def asyncio(self) -> Loop:
@@ -99,10 +99,11 @@ class Rig:
             raise TypeError(f"{given!r} has to be awaited: {_FOR_ASYNCIO}")
         return self.loop.run(given)
 
-    def _view(self, native: Any) -> Any:
+    def _view(self, native: Any, given_by: str = "open(clock)") -> Any:
         missing = [name for name in ("retrieve", "apply") if not hasattr(native, name)]
         if missing:
-            raise TypeError(f"the adapter has opened {native!r}, which is no store: it has no {', no '.join(missing)}")
+            problem = f"which is no store: it has no {', no '.join(missing)}"
+            raise TypeError(f"{given_by} of the adapter has given {native!r}, {problem}")
         if self.loop is None and inspect.iscoroutinefunction(native.apply):
             raise TypeError(f"`apply` of {native!r} is async: {_FOR_ASYNCIO}")
         return native if self.loop is None else self.loop.blocking(native)

@@ -51,32 +51,35 @@ class Strike:
 
     Attributes:
         countdown: how many things are left until it strikes; less: it does not.
+        lasting: whether everything fails from then on, until this is taken back.
     """
 
     countdown: int = 0
+    lasting: bool = False
 
     def __call__(self) -> bool:
         """Whether it strikes now."""
         self.countdown -= 1
-        return self.countdown == 0
+        return self.countdown == 0 or (self.lasting and self.countdown < 0)
 
-    def everywhere(self, act: Callable[[int], T], least: int = 4) -> Iterator[T | Exception]:
+    def everywhere(self, act: Callable[[int], T], least: int = 4, *, lasting: bool = False) -> Iterator[T | Exception]:
         """Act with a fault at every place in turn, and at last without: what came of it, or what was raised.
 
         Args:
             act: does something with a faulty store; it is given the number of the place, from 1 on.
             least: how many times, at least: a store that never asks would pass.
+            lasting: whether everything fails from that place on, until the end of the act.
         """
         place, hit = 0, True
         while hit:
             place += 1
-            self.countdown = place
+            self.countdown, self.lasting = place, lasting
             answer: T | Exception
             try:
                 answer = act(place)
             except Exception as error:
                 answer = error
-            hit, self.countdown = self.countdown <= 0, 0
+            hit, self.countdown, self.lasting = self.countdown <= 0, 0, False
             yield answer
         assert place >= least, "the faulty store asked strikes() hardly ever: let it ask before every statement"
 
@@ -182,6 +185,20 @@ class Faults:
         found = store.retrieve(REF).instance
         assert found is not None
         assert isinstance(store.apply(tick(found.version)), Applied)
+
+    def test_a12_a_store_is_as_good_as_before_when_a_database_that_was_away_is_back(self, breaking: Rig) -> None:
+        """From some place on everything fails until the call has ended: what it does to clean up, too."""
+        strike, version = Strike(), 1
+        store = breaking.open_faulty(strike)
+        must(store.apply(create()))
+        for told in strike.everywhere(lambda _place: store.apply(tick(version, PutStep(step()))), lasting=True):
+            found = store.retrieve(REF).instance
+            assert found is not None
+            assert answered(told) is None or found.version == version + 1
+            must(store.apply(tick(found.version)))
+            version = found.version + 1
+        for read in strike.everywhere(lambda _place: store.retrieve(REF), least=2, lasting=True):
+            assert answered(read) in (None, store.retrieve(REF))
 
 
 class Reopened:
