@@ -58,14 +58,15 @@ class Faults(Generic[E]):
     """What a database's driver raises.
 
     Attributes:
-        error: the class of all its errors.
-        at_commit: the class of those for a broken constraint, which a commit may raise because of a user's ``Write``.
+        error: the class of all its errors, or several.
+        at_commit: the class of those for a broken constraint, or several; a commit may raise them because of a user's
+            ``Write``.
         is_transient: whether an error says nothing about the statement: the same may succeed later.
         describe: the words for one.
     """
 
-    error: type[E]
-    at_commit: type[E]
+    error: type[E] | tuple[type[E], ...]
+    at_commit: type[E] | tuple[type[E], ...]
     is_transient: Callable[[E], bool]
     describe: Callable[[E], str]
 
@@ -89,7 +90,11 @@ class Faults(Generic[E]):
 
     @contextmanager
     def of_commit(self, writes: Sequence[OneWrite]) -> Iterator[None]:
-        """A constraint that is only checked at the commit was broken by a user's ``Write``: the last is named."""
+        """A constraint that is only checked at the commit was broken by a user's ``Write``: the last is named.
+
+        If several plans are committed at once, it may be the write of any of them that is to blame. Roll back all of
+        them and apply them one by one, as :func:`wfadapters.batches.together` does.
+        """
         try:
             yield
         except self.at_commit as error:

@@ -414,6 +414,7 @@ BAD = [
         of(stores.TellsTooEarly),
         ("a_listener_that_is_told_finds_the_plan_applied",),
     ),
+    Bad("B3", "a listener fails an apply", of(stores.TellsWithoutCare), ("what_a_listener_raises_fails_no_apply",)),
     Bad(
         "B3",
         "listeners are told before the commit, on the event loop",

@@ -481,6 +481,22 @@ class TellsTooEarly(BentStore):
         return lambda: None
 
 
+class TellsWithoutCare(BentStore):
+    """What a listener raises, whoever applies is told."""
+
+    callbacks: tuple[Callable[[str], None], ...] = ()
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        answer = super().apply(plan)
+        for callback in self.callbacks:
+            callback(plan.ref)
+        return answer
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        self.callbacks = (*self.callbacks, callback)
+        return lambda: None
+
+
 class TellsTooEarlyForAsyncio:
     """Durable, and on an event loop."""
 

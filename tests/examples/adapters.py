@@ -70,10 +70,10 @@ def within(store: SqlAlchemyStore) -> Iterator[SqlAlchemyStore]:
 
 @contextmanager
 def faulty(url: str, clock: Callable[[], datetime], strikes: Callable[[], bool]) -> Iterator[SqlAlchemyStore]:
-    """Its database may fail before every statement, and before and after every commit."""
+    """Its database may fail before every statement and rollback, and before and after every commit."""
     with opened(url, clock) as store:
         dialect = store.engine.dialect
-        do_execute, do_commit = dialect.do_execute, dialect.do_commit
+        do_execute, do_commit, do_rollback = dialect.do_execute, dialect.do_commit, dialect.do_rollback
 
         def execute(cursor: Any, *arguments: Any, **options: Any) -> None:
             if strikes():
@@ -87,7 +87,13 @@ def faulty(url: str, clock: Callable[[], datetime], strikes: Callable[[], bool])
             if strikes():
                 fail(connection.dbapi_connection)
 
+        def rollback(connection: Any) -> None:
+            if strikes():
+                fail(connection.dbapi_connection)
+            do_rollback(connection)
+
         dialect.do_execute, dialect.do_commit = execute, commit  # type: ignore[method-assign, assignment]
+        dialect.do_rollback = rollback  # type: ignore[method-assign, assignment]
         yield store
 
 

@@ -231,7 +231,7 @@ class Catalog(Protocol):
 
 @runtime_checkable
 class AsyncCatalog(Protocol):
-    """A :class:`Catalog` for asyncio."""
+    """A :class:`Catalog` for asyncio; each call may be cancelled, see :class:`wfcore.ports.AsyncStore`."""
 
     async def list_instances(self, query: InstanceQuery) -> Page[Instance]:
         """As :meth:`Catalog.list_instances`."""

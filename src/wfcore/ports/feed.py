@@ -113,7 +113,10 @@ class HookFeed(Protocol):
 
 @runtime_checkable
 class AsyncHookFeed(Protocol):
-    """A :class:`HookFeed` for asyncio."""
+    """A :class:`HookFeed` for asyncio; each call may be cancelled, see :class:`wfcore.ports.AsyncStore`.
+
+    A dispatcher that is cancelled leaves them.
+    """
 
     async def due(self, query: DueQuery) -> Sequence[FiredHook]:
         """As :meth:`HookFeed.due`."""

@@ -54,8 +54,12 @@ class Store(Protocol):
 class AsyncStore(Protocol):
     """A :class:`Store` for asyncio, with the same contract.
 
-    It is used by one event loop; several tasks may call it at once. Runners never leave an ``apply`` that they have
-    begun: one that is cancelled is awaited to its end first.
+    It is used by one event loop; several tasks may call it at once, and none of them waits by holding up the loop.
+
+    Each call may be cancelled at any ``await``. Runners see an ``apply`` that they have begun to its end, but may leave
+    a ``retrieve``; a user's task may leave either. Whatever was left, the store is as good as before: no transaction
+    stays open, nothing of the call happens once it has ended, a plan is applied whole or not at all, and the caller
+    gets the ``CancelledError``.
     """
 
     async def retrieve(self, ref: str) -> Snapshot:
@@ -72,8 +76,16 @@ class Listenable(Protocol):
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(ref)`` after every applied plan that touches ``ref``, until the returned function is called.
 
-        The callback is quick, may be called from any thread, and only a hint: it may come late, twice or not at all.
-        With an empty ref it says that some may have been missed: any instance may have changed.
+        It is called after the commit: what was applied can be retrieved by then. Any thread may call it, several at
+        once, or the event loop; so it is quick, and does not wait for that loop. It is only a hint: it may come late,
+        twice, in another order than the plans, or not at all. With an empty ref it says that some may have been missed:
+        any instance may have changed. What it raises is logged; it fails no ``apply``, and the others are still called.
+
+        Args:
+            callback: called with a ref, or with an empty text.
+
+        Returns:
+            A function that ends it; a second call does nothing.
         """
 
 

@@ -132,6 +132,16 @@ class Listeners:
         assert _next(heard) == REF
         assert other == []
 
+    def test_b3_what_a_listener_raises_fails_no_apply(self, listenable: Any) -> None:
+        def fail(ref: str) -> None:
+            raise LookupError(ref)
+
+        heard: Queue[str] = Queue()
+        listenable.listen(fail)
+        listenable.listen(heard.put)
+        must(listenable.apply(create()))
+        assert _next(heard) == REF
+
     def test_b3_a_listener_that_is_told_finds_the_plan_applied(self, rig: Rig, listenable: Any) -> None:
         with _reader(rig, listenable) as reader:
             found: Queue[object] = Queue()

@@ -189,9 +189,13 @@ class Faults:
     def test_a12_a_store_is_as_good_as_before_when_a_database_that_was_away_is_back(self, breaking: Rig) -> None:
         """From some place on everything fails until the call has ended: what it does to clean up, too."""
         strike, version = Strike(), 1
-        store = breaking.open_faulty(strike)
+        store: Store = breaking.open_faulty(strike)
+
+        def act(_place: int) -> Applied | Conflict:
+            return store.apply(tick(version, PutStep(step())))
+
         must(store.apply(create()))
-        for told in strike.everywhere(lambda _place: store.apply(tick(version, PutStep(step()))), lasting=True):
+        for told in strike.everywhere(act, lasting=True):
             found = store.retrieve(REF).instance
             assert found is not None
             assert answered(told) is None or found.version == version + 1
