@@ -39,9 +39,8 @@ class Faulty:
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def page() -> Iterator[dict[str, Any]]:
     """The names of the page, up to the end of its apply."""
-    monkeypatch.chdir(tmp_path)
     fences = re.findall("^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     last = next(place for place, fence in enumerate(fences) if "def apply_many" in fence)
     namespace: dict[str, Any] = {"__name__": __name__}
@@ -50,6 +49,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
     yield namespace
     if namespace["db"] is not None:
         namespace["db"].close()
+    namespace["folder"].cleanup()
 
 
 @pytest.mark.parametrize("lasting", [False, True])
