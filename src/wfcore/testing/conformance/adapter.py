@@ -77,8 +77,8 @@ class Adapter:
         within: ``within(store)`` gives a context manager: a transaction of the caller, and in it the store bound to
             it; the transaction is committed at its end, and rolled back if it is left by an exception (B1).
         faulty: ``faulty(clock, strikes)`` gives a store whose database asks ``strikes()`` as often as it can, at least
-            before each statement and each commit, and fails transiently whenever that is true (A1, A12); after each
-            commit, too: so the answer of one that was committed is lost (A5).
+            before each statement, commit and rollback, and fails transiently whenever that is true (A1, A12); after
+            each commit, too: so the answer of one that was committed is lost (A5).
         skips: clauses and tests to leave out, each with the reason why.
 
     Raises:

@@ -66,12 +66,13 @@ class Batches:
         assert [each.instance for each in cut(batching, REF, OTHER, THIRD)] == [instance(version=2), None, None]
         assert rig.written(writing) == ["good"]
 
+    @pytest.mark.parametrize("lasting", [False, True], ids=["once", "until the call has ended"])
     def test_b2_a_fault_anywhere_leaves_whole_plans_and_none_after_one_that_is_missing(
-        self, breaking: Rig, batching: BatchStore
+        self, breaking: Rig, batching: BatchStore, lasting: bool
     ) -> None:
-        strike = Strike()
+        strike, answers = Strike(), None
         store = breaking.open_faulty(strike)
-        tried = strike.everywhere(lambda place: store.apply_many(three(place)))
+        tried = strike.everywhere(lambda place: store.apply_many(three(place)), lasting=lasting)
         for place, told in enumerate(tried, start=1):
             refs = [plan.ref for plan in three(place)]
             found = [(each.instance, each.hooks) for each in cut(batching, *refs)]
@@ -80,6 +81,7 @@ class Batches:
             assert found == whole + [(None, ())] * (3 - count)
             answers = answered(told)
             assert answers is None or (count, [type(each) for each in answers]) == (3, [Applied] * 3)
+        assert answers is not None, "it did not recover"
 
     def test_b2_what_was_applied_is_found_by_a_store_that_is_opened_again(
         self, durable: Rig, batching: BatchStore
