@@ -22,7 +22,7 @@ def suite(bad: Bad) -> type[StoreSuite]:
     def adapter(self: object, tmp_path: Path) -> Adapter:
         return bad.make(tmp_path)
 
-    body: dict[str, Any] = {"adapter": pytest.fixture(adapter), "clause": bad.clause, "shrink": False}
+    body: dict[str, Any] = {"adapter": pytest.fixture(adapter), "clause": bad.clause, "shrink": False, "patience": 0.5}
     return type(bad.suite, (AsyncStoreSuite if bad.is_asynchronous else StoreSuite,), body)
 
 

@@ -24,7 +24,7 @@ from wfcore.testing.conformance.build import (
     step,
     tick,
 )
-from wfcore.testing.conformance.clauses.optional import PATIENCE
+from wfcore.testing.conformance.clauses.optional import Patient
 from wfcore.testing.conformance.clauses.trouble import Strike, answered
 from wfcore.testing.conformance.rig import Rig, cut
 
@@ -34,7 +34,7 @@ def three(place: int) -> list[Plan]:
     return [create(f"checkout#{place}-{number}") for number in range(3)]
 
 
-class Batches:
+class Batches(Patient):
     """Of many plans each is atomic on its own, and durable when they are answered."""
 
     def test_b2_each_plan_has_its_answer_in_their_order(self, batching: BatchStore) -> None:
@@ -97,4 +97,4 @@ class Batches:
         batching.apply_many([create(), tick(7), create(OTHER)])
         missing = {REF, OTHER}
         while missing:
-            missing.discard(heard.get(timeout=PATIENCE))
+            missing.discard(heard.get(timeout=self.patience))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Queue
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,8 +33,15 @@ from wfcore.testing.conformance.build import (
 )
 from wfcore.testing.conformance.rig import Rig, cut
 
-PATIENCE = 5.0
-"""Seconds until a listener must have been told."""
+
+class Patient:
+    """Tests that wait for what must come.
+
+    Attributes:
+        patience: how many seconds, before it is said not to come.
+    """
+
+    patience: ClassVar[float] = 5.0
 
 
 class Change(Exception):  # noqa: N818 - no error
@@ -103,23 +110,22 @@ def _held(row: Instance) -> AtVersion:
     return AtVersion(row.ref, row.version, row.execution_id)
 
 
-def _next(heard: Queue[str]) -> str:
-    """The next ref; an empty one says that some may have been missed, which may always be said."""
-    while not (ref := heard.get(timeout=PATIENCE)):
-        pass
-    return ref
-
-
-class Listeners:
+class Listeners(Patient):
     """Listeners are told of every instance that an applied plan touches."""
+
+    def next(self, heard: Queue[str]) -> str:
+        """The next ref; an empty one says that some may have been missed, which may always be said."""
+        while not (ref := heard.get(timeout=self.patience)):
+            pass
+        return ref
 
     def test_b3_a_listener_is_told_of_every_instance_that_a_plan_touches(self, listenable: Any) -> None:
         heard: Queue[str] = Queue()
         listenable.listen(heard.put)
         listenable.apply(create())
-        assert _next(heard) == REF
+        assert self.next(heard) == REF
         listenable.apply(tick(1, AddInstance(instance(OTHER)), AddHook(hook(OTHER)), AddEvent(event(ref=OTHER))))
-        while _next(heard) != OTHER:
+        while self.next(heard) != OTHER:
             pass
 
     def test_b3_a_listener_that_has_stopped_is_not_told(self, listenable: Any) -> None:
@@ -129,7 +135,7 @@ class Listeners:
         listenable.listen(heard.put)
         stop()
         listenable.apply(create())
-        assert _next(heard) == REF
+        assert self.next(heard) == REF
         assert other == []
 
     def test_b3_what_a_listener_raises_fails_no_apply(self, listenable: Any) -> None:
@@ -140,14 +146,14 @@ class Listeners:
         listenable.listen(fail)
         listenable.listen(heard.put)
         must(listenable.apply(create()))
-        assert _next(heard) == REF
+        assert self.next(heard) == REF
 
     def test_b3_a_listener_that_is_told_finds_the_plan_applied(self, rig: Rig, listenable: Any) -> None:
         with _reader(rig, listenable) as reader:
             found: Queue[object] = Queue()
             stop = listenable.listen(lambda ref: found.put(reader.retrieve(ref).instance) if ref else None)
             listenable.apply(create())
-            assert found.get(timeout=PATIENCE) == instance()
+            assert found.get(timeout=self.patience) == instance()
             stop()
 
 

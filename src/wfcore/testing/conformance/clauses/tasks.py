@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from wfcore.ports import AsyncCatalog, AsyncHookFeed, DueQuery, InstanceQuery, S
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import OTHER, REF, THIRD, create, event, instance, message, must, plan, step, tick
 from wfcore.testing.conformance.cancelling import cancelled_everywhere
-from wfcore.testing.conformance.clauses.optional import PATIENCE
+from wfcore.testing.conformance.clauses.optional import Patient
 from wfcore.testing.conformance.rig import Rig, cut
 
 T = TypeVar("T")
@@ -36,11 +36,6 @@ def reads(native: Any) -> list[Callable[[], Coroutine[Any, Any, object]]]:
     return calls
 
 
-async def soon(work: Coroutine[Any, Any, T]) -> T:
-    """The result, of what is not kept waiting by anybody."""
-    return await asyncio.wait_for(work, PATIENCE)
-
-
 async def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task that has begun."""
     task = asyncio.ensure_future(work)
@@ -53,15 +48,19 @@ async def all_of(*work: Coroutine[Any, Any, Any]) -> list[Any]:
     return await asyncio.gather(*work, return_exceptions=True)
 
 
-class Tasks:
+class Tasks(Patient):
     """A task may be cancelled wherever it waits, and does no harm to others."""
+
+    def soon(self, rig: Rig, work: Awaitable[T]) -> T:
+        """The result, of what is kept waiting by nobody."""
+        return rig.asyncio.run(asyncio.wait_for(work, self.patience))
 
     def test_b4_an_apply_that_is_cancelled_is_done_whole_or_not_at_all(self, looping: Rig, store: Any) -> None:
         loop, found = looping.asyncio, {}
         for place, _answer in cancelled_everywhere(loop, lambda at: store.native.apply(addressed(f"checkout#{at}"))):
             ref = f"checkout#{place}"
             found[ref] = cut(store, ref)
-            must(loop.run(soon(store.native.apply(create(f"checkout#after-{place}")))))
+            must(self.soon(looping, store.native.apply(create(f"checkout#after-{place}"))))
         rows = [(each.instance is not None, len(each.events), len(each.hooks)) for [each] in found.values()]
         assert {*rows} <= {(False, 0, 0), (True, 1, 2)}
         assert rows[-1] == (True, 1, 2)
@@ -73,8 +72,8 @@ class Tasks:
         for call in reads(store.native):
             for _place, answer in cancelled_everywhere(loop, lambda _place, call=call: call()):  # type: ignore[misc]
                 assert not isinstance(answer, Exception), repr(answer)
-                assert loop.run(soon(store.native.retrieve(REF))) == expected
-        must(loop.run(soon(store.native.apply(tick(1, PutStep(step()))))))
+                assert self.soon(looping, store.native.retrieve(REF)) == expected
+        must(self.soon(looping, store.native.apply(tick(1, PutStep(step())))))
 
     def test_b4_an_apply_that_waits_for_another_transaction_does_not_keep_the_loop_waiting(
         self, looping: Rig, binding: Any
@@ -83,7 +82,7 @@ class Tasks:
         with looping.within(binding) as bound:
             must(bound.apply(tick(1)))
             waiting = looping.asyncio.run(begun(binding.native.apply(tick(1))))
-        assert looping.asyncio.run(soon(_result(waiting))) == Conflict(REF, 2, "e2")
+        assert self.soon(looping, waiting) == Conflict(REF, 2, "e2")
 
     def test_b4_several_tasks_may_use_a_bound_store(self, looping: Rig, binding: Store, writing: Store) -> None:
         made = create(OTHER)
@@ -95,7 +94,3 @@ class Tasks:
         assert isinstance(second, WriteFailedError)
         must(third)
         assert [each.instance for each in cut(writing, REF, OTHER, THIRD)] == [instance(), None, instance(THIRD)]
-
-
-async def _result(task: asyncio.Task[T]) -> T:
-    return await task
