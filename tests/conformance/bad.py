@@ -307,6 +307,12 @@ BAD = [
     ),
     Bad(
         "A12",
+        "a feed that fails has nothing due",
+        stores.striking(stores.HasNothingDue),
+        ("a_failure_while_hooks_or_lists_are_read_is_told",),
+    ),
+    Bad(
+        "A12",
         "a failure in a read gives half of it",
         stores.striking(stores.GivesHalfASnapshot),
         ("a_failure_while_reading_is_told_and_gives_no_half_snapshot",),

@@ -17,9 +17,9 @@ from wfadapters.sqlite import SqliteStore
 from wfcore.errors import RunNotFoundError, StoreUnavailableError, WriteFailedError
 from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
 from wfcore.keys import timer_id
-from wfcore.model import Instance, InstanceStatus, Snapshot
+from wfcore.model import FiredHook, Instance, InstanceStatus, Snapshot
 from wfcore.plan import AddEvent, AddHook, Applied, AtVersion, Conflict, DeleteInstance, Exists, Plan, Write
-from wfcore.ports import History, InstanceQuery, Page
+from wfcore.ports import DueQuery, History, InstanceQuery, Page
 from wfcore.ports.catalog import place
 from wfcore.runner import to_async
 from wfcore.testing.conformance import Adapter, Note
@@ -89,6 +89,11 @@ class Striking(BentStore):
 
     def failed(self, plan: Plan) -> Applied | Conflict:
         raise away(plan.ref)
+
+
+class HasNothingDue(Striking):
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        return [] if self.strikes() else super().due(query)
 
 
 class TakesFailuresForConflicts(Striking):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from wfcore.errors import WriteFailedError
 from wfcore.plan import AddEvent, AddHook, Conflict, Plan, PutStep, Write
-from wfcore.ports import AsyncCatalog, AsyncHookFeed, DueQuery, InstanceQuery, Store
+from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import OTHER, REF, THIRD, create, event, instance, message, must, plan, step, tick
 from wfcore.testing.conformance.cancelling import cancelled_everywhere
 from wfcore.testing.conformance.clauses.optional import Patient
+from wfcore.testing.conformance.clauses.trouble import reads
 from wfcore.testing.conformance.rig import Rig, cut
 
 T = TypeVar("T")
@@ -23,17 +23,6 @@ def addressed(ref: str) -> Plan:
     """The plan that creates an instance and sends it a message."""
     made = create(ref)
     return plan(*made.mutations, AddEvent(event(ref=ref)), AddHook(message(ref=ref)), ref=ref, given=made.preconditions)
-
-
-def reads(native: Any) -> list[Callable[[], Coroutine[Any, Any, object]]]:
-    """A call of each method that reads."""
-    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [partial(native.retrieve, REF)]
-    if isinstance(native, AsyncHookFeed):
-        calls += [partial(native.due, DueQuery()), partial(native.next_due_at, DueQuery())]
-    if isinstance(native, AsyncCatalog):
-        calls += [partial(native.list_instances, InstanceQuery()), partial(native.count_by_status, InstanceQuery())]
-        calls += [partial(native.history, REF), partial(native.suspects, 10)]
-    return calls
 
 
 async def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

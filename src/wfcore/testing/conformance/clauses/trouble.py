@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from wfcore.errors import StoreUnavailableError
 from wfcore.model import Snapshot
 from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan, PutEvent, PutHook, PutStep, Write
-from wfcore.ports import Store
+from wfcore.ports import Catalog, DueQuery, HookFeed, InstanceQuery, Store
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import (
     MINUTE,
@@ -91,6 +92,17 @@ def answered(answer: T | Exception) -> T | None:
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def reads(store: Any) -> list[Callable[[], Any]]:
+    """A call of each method of a store, a feed and a catalog that reads, of both kinds of stores."""
+    calls: list[Callable[[], Any]] = [partial(store.retrieve, REF)]
+    if isinstance(store, HookFeed):
+        calls += [partial(store.due, DueQuery()), partial(store.next_due_at, DueQuery())]
+    if isinstance(store, Catalog):
+        calls += [partial(store.list_instances, InstanceQuery()), partial(store.count_by_status, InstanceQuery())]
+        calls += [partial(store.history, REF), partial(store.suspects, 10)]
+    return calls
 
 
 @attrs.frozen
@@ -172,6 +184,16 @@ class Faults:
         expected = store.retrieve(REF)
         for found in strike.everywhere(lambda _place: store.retrieve(REF), least=2):
             assert answered(found) in (None, expected)
+
+    def test_a12_a_failure_while_hooks_or_lists_are_read_is_told(self, breaking: Rig) -> None:
+        strike = Strike()
+        store = breaking.open_faulty(strike)
+        must(store.apply(create()))
+        for read in reads(store):
+            expected = read()
+            assert expected is not None
+            for found in strike.everywhere(lambda _place, read=read: read(), least=2):  # type: ignore[misc]
+                assert answered(found) in (None, expected)
 
     def test_a12_a_store_is_as_good_as_before_after_a_failure(self, breaking: Rig) -> None:
         strike = Strike()
