@@ -173,13 +173,12 @@ class SqlAlchemyStore:
             )
 
     def apply(self, plan: Plan) -> Applied | Conflict:
-        writes = writes_of([plan])
-        with _FAULTS.of_commit(writes), self._transaction("apply", _WRITING) as db:
+        with _FAULTS.of_commit([plan]), self._transaction("apply", _WRITING) as db:
             found = self._lock(db, plan.refs)
             for each in plan.preconditions:
                 if not holds(each, found.get(each.ref)):
                     return conflict(each.ref, found.get(each.ref))
-            for write in writes:  # before the changes: a writer that commits must not commit half of them
+            for write in writes_of([plan]):  # before the changes: a writer that commits must not commit half of them
                 with _FAULTS.of_writer(write, self._writers) as writer:
                     writer(db, write.value)
                 if not db.in_transaction():

@@ -36,7 +36,7 @@ class Change(NamedTuple):
     Attributes:
         verb: what.
         table: the table.
-        values: a row in the order of the table's columns; to delete, what is in its key's; to purge, in the first.
+        values: a row in the order of the table's columns; to delete, those of its key; to purge, the first of them.
     """
 
     verb: Verb

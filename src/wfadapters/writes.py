@@ -89,7 +89,7 @@ class Faults(Generic[E]):
             raise write.failed(f"{type(error).__name__}: {error}") from error
 
     @contextmanager
-    def of_commit(self, writes: Sequence[OneWrite]) -> Iterator[None]:
+    def of_commit(self, plans: Sequence[Plan]) -> Iterator[None]:
         """A constraint that is only checked at the commit was broken by a user's ``Write``: the last is named.
 
         If several plans are committed at once, it may be the write of any of them that is to blame. Roll back all of
@@ -98,6 +98,7 @@ class Faults(Generic[E]):
         try:
             yield
         except self.at_commit as error:
+            writes = writes_of(plans)
             if not writes:
                 raise
             raise writes[-1].failed(f"at commit: {self.describe(error)}") from error

@@ -16,7 +16,8 @@ SEVERAL = Faults(
     is_transient=lambda error: isinstance(error, OSError),
     describe=str,
 )
-[WRITE] = writes_of([tick(1, Write(Note("a")))])
+PLAN = tick(1, Write(Note("a")))
+[WRITE] = writes_of([PLAN])
 
 
 @pytest.mark.parametrize(
@@ -32,5 +33,5 @@ def test_t6_what_is_transient_is_told_by_each_class_of_a_drivers_errors(
 
 @pytest.mark.parametrize("error", [sqlite3.IntegrityError("a"), BlockingIOError("b")])
 def test_a11_each_class_of_errors_at_commit_is_a_failed_write(error: Exception) -> None:
-    with pytest.raises(WriteFailedError, match="at commit"), SEVERAL.of_commit([WRITE]):
+    with pytest.raises(WriteFailedError, match="at commit"), SEVERAL.of_commit([PLAN]):
         raise error

@@ -29,7 +29,7 @@ def perform(
     question, writes = statements.apply(plans), writes_of(plans)
     if not writes:
         return ask(connection, question)
-    with FAULTS.of_commit(writes), connection.transaction():
+    with FAULTS.of_commit(plans), connection.transaction():
         answers = ask(connection, question)
         for each in writes:
             if isinstance(answers[each.place], Applied):
@@ -55,7 +55,7 @@ async def perform_async(
     question, writes = statements.apply(plans), writes_of(plans)
     if not writes:
         return await ask_async(connection, question)
-    with FAULTS.of_commit(writes):
+    with FAULTS.of_commit(plans):
         async with connection.transaction():
             answers = await ask_async(connection, question)
             for each in writes:

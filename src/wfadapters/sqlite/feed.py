@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import cache
 
 from wfadapters import rows
 from wfadapters.columns import instant_column
@@ -55,6 +56,7 @@ def next_due_at(cursor: sqlite3.Cursor, query: DueQuery) -> datetime | None:
     return min((shard.takes_at(hook.instance_ref, hook.due_at) for hook in own + foreign), default=None)
 
 
+@cache
 def walking(condition: str, limit: str = "", *, notices: bool) -> str:
     """The statement that reads hooks in their order. With notices: each half in that of its own index, and merged."""
     kinds = (schema.WAKE_UP, schema.NOTICE) if notices else (schema.WAKE_UP,)

@@ -115,5 +115,5 @@ def _write(connection: sqlite3.Connection, write: OneWrite, writers: Mapping[typ
 
 def commit(cursor: sqlite3.Cursor, plans: Sequence[Plan]) -> None:
     """Commit; see :meth:`Faults.of_commit`."""
-    with FAULTS.of_commit(writes_of(plans)):
+    with FAULTS.of_commit(plans):
         cursor.execute("COMMIT")
