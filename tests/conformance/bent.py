@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,11 @@ class BentStore(MemoryStore):
         """Put all rows of an instance, whatever was there."""
         with self._lock:
             self._put(ref, rows)
+
+    def roll_back(self, before: Mapping[str, Rows]) -> None:
+        """Put all rows as they were."""
+        for ref in {*self._world, *before}:
+            self.replace(ref, before.get(ref, NOTHING))
 
     def perform(self, mutations: Iterable[Mutation]) -> None:
         """Perform mutations, whatever is there, each on its own."""

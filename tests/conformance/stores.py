@@ -371,11 +371,6 @@ class Batching(BentStore):
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         return [self.apply(plan) for plan in plans]
 
-    def roll_back(self, before: Mapping[str, Rows]) -> None:
-        """Put all rows as they were."""
-        for ref in [*self._world]:
-            self.replace(ref, before.get(ref, NOTHING))
-
 
 class StopsAtAConflict(Batching):
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:

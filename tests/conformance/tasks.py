@@ -4,38 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import attrs
-
 from tests.conformance.bent import BentStore, Make, of
 from wfcore.errors import StoreUnavailableError
-from wfcore.evolve import Rows
 from wfcore.model import Snapshot
 from wfcore.plan import Applied, Conflict, Plan
-from wfcore.testing.conformance import Adapter, Note
-
-
-class Awaited(BentStore):
-    """What the stores below are in the end."""
-
-    def world(self) -> dict[str, Rows]:
-        """All rows as they are now."""
-        return dict(self._world)
-
-    def roll_back(self, before: dict[str, Rows]) -> None:
-        """Put all rows as they were."""
-        for ref in {*self._world, *before}:
-            self.replace(ref, before.get(ref, Rows()))
+from wfcore.testing.conformance import Note
 
 
 class TaskStore:
     """Does it as it has to be done: one task at a time, and what is cancelled lets the next one in."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self.inside = Awaited(clock)
+        self.inside = BentStore(clock)
         self.turn = asyncio.Lock()
         self.callers = Lock()
 
@@ -112,12 +95,12 @@ class KeepsTheLoopWaiting(TaskStore):
 class BoundTasks(TaskStore):
     """In the caller's transaction. Its savepoint is how things were when the apply began, whoever else came since."""
 
-    def __init__(self, inside: Awaited) -> None:
+    def __init__(self, inside: BentStore) -> None:
         self.inside = inside
         self.turn = asyncio.Lock()
 
     async def apply(self, plan: Plan) -> Applied | Conflict:
-        before = self.inside.world()
+        before = dict(self.inside._world)
         try:
             await statement()
             answer = self.inside.apply(plan)
@@ -141,9 +124,4 @@ def written(store: TaskStore) -> list[str]:
 
 def of_tasks(store: type[TaskStore], **declared: Any) -> Make:
     """An adapter of a class of stores for asyncio."""
-
-    def make(folder: Path) -> Adapter:
-        adapter = of(BentStore)(folder)
-        return attrs.evolve(adapter, **{"open": store, "written": written, "within": within, **declared})
-
-    return make
+    return of(BentStore, **{"open": store, "written": written, "within": within, **declared})

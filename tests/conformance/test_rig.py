@@ -17,8 +17,6 @@ from wfcore.testing.conformance.build import REF, create, instance
 from wfcore.testing.conformance.loop import Loop
 from wfcore.testing.conformance.rig import Rig
 
-NOTHING = Snapshot(instance=None, steps=(), events=(), hooks=(), now=noon())
-
 
 class Native:
     """A store for asyncio whose author has forgotten an ``async``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from wfcore.testing.conformance.loop import Loop
 T = TypeVar("T")
 
 
-@attrs.define
+@attrs.define(eq=False)  # `gather` wants it hashable
 class CancelledAt(Generic[T]):
     """Awaits a coroutine, and has the task cancelled where it waits for the n-th time.
 
@@ -59,7 +59,7 @@ def cancelled_everywhere(loop: Loop, call: Callable[[int], Coroutine[Any, Any, T
     """
     for place in count(1):
         struck = CancelledAt(call(place), place)
-        answer = loop.run(_outcome(struck))
+        [answer] = loop.run(outcomes(struck))
         was_cancelled = struck.left <= 0
         if was_cancelled:
             assert isinstance(answer, asyncio.CancelledError), f"cancelled where it waits, it gave {answer!r}"
@@ -68,9 +68,6 @@ def cancelled_everywhere(loop: Loop, call: Callable[[int], Coroutine[Any, Any, T
             return
 
 
-async def _outcome(struck: CancelledAt[Any]) -> Any:
-    return (await asyncio.gather(_awaited(struck), return_exceptions=True))[0]
-
-
-async def _awaited(struck: CancelledAt[T]) -> T:
-    return await struck
+async def outcomes(*work: Awaitable[Any]) -> list[Any]:
+    """What comes of them, each in a task of its own, at the same time: results, and what was raised."""
+    return await asyncio.gather(*work, return_exceptions=True)

@@ -11,8 +11,8 @@ import pytest
 from wfcore.ports import BatchStore, Catalog, HookFeed, Listenable, Store
 from wfcore.testing.conformance.adapter import Adapter, Clock
 from wfcore.testing.conformance.contents import CLAUSES, clause_of
-from wfcore.testing.conformance.loop import Bridge, Loop
-from wfcore.testing.conformance.rig import Rig, StoreAndCatalog
+from wfcore.testing.conformance.loop import Loop
+from wfcore.testing.conformance.rig import Rig, StoreAndCatalog, native_of
 from wfcore.testing.faults import StoreAndFeed
 
 
@@ -90,7 +90,7 @@ class Capabilities:
     def listenable(self, store: Any) -> Any:
         """A store that tells of applied plans."""
         found = _able(store, Listenable)
-        native = store.native if isinstance(store, Bridge) else store
+        native = native_of(store)
         if inspect.iscoroutinefunction(native.listen):
             pytest.fail(f"`listen` of {native!r} is `async def`: it has to be a plain function", pytrace=False)
         return found
@@ -120,11 +120,11 @@ class Capabilities:
         return rig
 
     @pytest.fixture
-    def looping(self, rig: Rig) -> Rig:
-        """A rig of stores for asyncio."""
+    def loop(self, rig: Rig) -> Loop:
+        """The loop of a store for asyncio."""
         if rig.loop is None:
             pytest.skip("the store blocks: no task of it is cancelled")
-        return rig
+        return rig.loop
 
     @pytest.fixture
     def durable(self, rig: Rig) -> Rig:
@@ -141,7 +141,7 @@ def _declared(rig: Rig, capability: str) -> None:
 
 def _able(store: Any, port: type) -> Any:
     """The store, if it has all methods of the port. Some of them are a mistake, a name misspelt: it must not pass."""
-    native = store.native if isinstance(store, Bridge) else store
+    native = native_of(store)
     methods = sorted(name for name in vars(port) if not name.startswith("_"))
     missing = [name for name in methods if not hasattr(native, name)]
     if missing == methods:

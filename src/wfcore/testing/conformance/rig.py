@@ -50,20 +50,14 @@ class Rig:
     def written(self, store: Any) -> list[str]:
         """The texts of the notes that are committed."""
         assert self.adapter.written is not None
-        return list(self._value(self.adapter.written(_native(store))))
+        return list(self._value(self.adapter.written(native_of(store))))
 
     @contextmanager
     def within(self, store: Any) -> Iterator[Any]:
         """A bound store in a transaction that is committed at the end."""
         assert self.adapter.within is not None
-        with self._managed(self._value(self.adapter.within(_native(store)))) as bound:
+        with self._managed(self._value(self.adapter.within(native_of(store)))) as bound:
             yield self._view(self._value(bound), "within(store)")
-
-    @property
-    def asyncio(self) -> Loop:
-        """The loop of asyncio's stores."""
-        assert self.loop is not None
-        return self.loop
 
     def close(self) -> None:
         """Close all stores, then the loop."""
@@ -83,9 +77,8 @@ class Rig:
 
     def _entered(self, made: Any) -> Any:
         made = self._value(made)
-        if hasattr(type(made), "__enter__") or hasattr(
-            type(made), "__aenter__"
-        ):  # what `with` looks at, whatever it is
+        kind = type(made)  # where `with` looks: a store may answer to any name
+        if hasattr(kind, "__enter__") or hasattr(kind, "__aenter__"):
             return self._view(self._open.enter_context(self._managed(made)))
         close = getattr(made, "close", None)
         if close is not None:
@@ -129,7 +122,8 @@ def _managed(manager: Any, loop: Loop) -> Iterator[Any]:
         leave(None, None, None)
 
 
-def _native(store: Any) -> Any:
+def native_of(store: Any) -> Any:
+    """The store as the adapter has opened it."""
     return store.native if isinstance(store, Bridge) else store
 
 

@@ -11,9 +11,10 @@ from wfcore.plan import AddEvent, AddHook, Conflict, Plan, PutStep, Write
 from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import OTHER, REF, THIRD, create, event, instance, message, must, plan, step, tick
-from wfcore.testing.conformance.cancelling import cancelled_everywhere
+from wfcore.testing.conformance.cancelling import cancelled_everywhere, outcomes
 from wfcore.testing.conformance.clauses.optional import Patient
-from wfcore.testing.conformance.clauses.trouble import reads
+from wfcore.testing.conformance.clauses.trouble import each_time, reads
+from wfcore.testing.conformance.loop import Loop
 from wfcore.testing.conformance.rig import Rig, cut
 
 T = TypeVar("T")
@@ -32,53 +33,48 @@ async def begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     return task
 
 
-async def all_of(*work: Coroutine[Any, Any, Any]) -> list[Any]:
-    """What comes of them, at the same time."""
-    return await asyncio.gather(*work, return_exceptions=True)
-
-
 class Tasks(Patient):
     """A task may be cancelled wherever it waits, and does no harm to others."""
 
-    def soon(self, rig: Rig, work: Awaitable[T]) -> T:
+    def soon(self, loop: Loop, work: Awaitable[T]) -> T:
         """The result, of what is kept waiting by nobody."""
-        return rig.asyncio.run(asyncio.wait_for(work, self.patience))
+        return loop.run(asyncio.wait_for(work, self.patience))
 
-    def test_b4_an_apply_that_is_cancelled_is_done_whole_or_not_at_all(self, looping: Rig, store: Any) -> None:
-        loop, found = looping.asyncio, {}
+    def test_b4_an_apply_that_is_cancelled_is_done_whole_or_not_at_all(self, loop: Loop, store: Any) -> None:
+        found = {}
         for place, _answer in cancelled_everywhere(loop, lambda at: store.native.apply(addressed(f"checkout#{at}"))):
             ref = f"checkout#{place}"
             found[ref] = cut(store, ref)
-            must(self.soon(looping, store.native.apply(create(f"checkout#after-{place}"))))
+            must(self.soon(loop, store.native.apply(create(f"checkout#after-{place}"))))
         rows = [(each.instance is not None, len(each.events), len(each.hooks)) for [each] in found.values()]
         assert {*rows} <= {(False, 0, 0), (True, 1, 2)}
         assert rows[-1] == (True, 1, 2)
         assert {ref: cut(store, ref) for ref in found} == found, "an apply was at work after it had been cancelled"
 
-    def test_b4_a_store_is_as_good_as_before_after_a_call_that_was_cancelled(self, looping: Rig, store: Any) -> None:
+    def test_b4_a_store_is_as_good_as_before_after_a_call_that_was_cancelled(self, loop: Loop, store: Any) -> None:
         must(store.apply(create()))
-        expected, loop = store.retrieve(REF), looping.asyncio
+        expected = store.retrieve(REF)
         for call in reads(store.native):
-            for _place, answer in cancelled_everywhere(loop, lambda _place, call=call: call()):  # type: ignore[misc]
+            for _place, answer in cancelled_everywhere(loop, each_time(call)):
                 assert not isinstance(answer, Exception), repr(answer)
-                assert self.soon(looping, store.native.retrieve(REF)) == expected
-        must(self.soon(looping, store.native.apply(tick(1, PutStep(step())))))
+                assert self.soon(loop, store.native.retrieve(REF)) == expected
+        must(self.soon(loop, store.native.apply(tick(1, PutStep(step())))))
 
     def test_b4_an_apply_that_waits_for_another_transaction_does_not_keep_the_loop_waiting(
-        self, looping: Rig, binding: Any
+        self, rig: Rig, loop: Loop, binding: Any
     ) -> None:
         must(binding.apply(create()))
-        with looping.within(binding) as bound:
+        with rig.within(binding) as bound:
             must(bound.apply(tick(1)))
-            waiting = looping.asyncio.run(begun(binding.native.apply(tick(1))))
-        assert self.soon(looping, waiting) == Conflict(REF, 2, "e2")
+            waiting = loop.run(begun(binding.native.apply(tick(1))))
+        assert self.soon(loop, waiting) == Conflict(REF, 2, "e2")
 
-    def test_b4_several_tasks_may_use_a_bound_store(self, looping: Rig, binding: Store, writing: Store) -> None:
+    def test_b4_several_tasks_may_use_a_bound_store(self, rig: Rig, loop: Loop, binding: Store, writing: Store) -> None:
         made = create(OTHER)
         failing = plan(*made.mutations, Write(Note("")), ref=OTHER, given=made.preconditions)
-        with looping.within(binding) as bound:
+        with rig.within(binding) as bound:
             work = (bound.native.apply(each) for each in (create(), failing, create(THIRD)))
-            first, second, third = looping.asyncio.run(all_of(*work))
+            first, second, third = loop.run(outcomes(*work))
         must(first)
         assert isinstance(second, WriteFailedError)
         must(third)

@@ -85,6 +85,11 @@ class Strike:
         assert place >= least, "the faulty store asked strikes() hardly ever: let it ask before every statement"
 
 
+def each_time(call: Callable[[], T]) -> Callable[[int], T]:
+    """The same at every place."""
+    return lambda _place: call()
+
+
 def answered(answer: T | Exception) -> T | None:
     """What a store answered, nothing if it said that its database failed; what else it raised, a mistake, is raised."""
     if isinstance(answer, StoreUnavailableError):
@@ -192,7 +197,7 @@ class Faults:
         for read in reads(store):
             expected = read()
             assert expected is not None
-            for found in strike.everywhere(lambda _place, read=read: read(), least=2):  # type: ignore[misc]
+            for found in strike.everywhere(each_time(read), least=2):
                 assert answered(found) in (None, expected)
 
     def test_a12_a_store_is_as_good_as_before_after_a_failure(self, breaking: Rig) -> None:
