@@ -14,19 +14,34 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 EXAMPLE = ROOT / "examples" / "adapters" / "sqlalchemy_store.py"
 CORE = "retrieve, apply, feed"
+CONNECTIONS, LISTS, WITHIN = "connections, errors, versions", "lists and audits", "in your transaction"
+ASYNCIO, NOTIFICATIONS, IMPORTS = "asyncio", "notifications", "imports"
 DUTIES = {
-    "connections.py": "connections, errors, versions",
-    "driver.py": "connections, errors, versions",
-    "faults.py": "connections, errors, versions",
-    "schema.py": "connections, errors, versions",
-    "settings.py": "connections, errors, versions",
-    "catalog.py": "lists and audits",
-    "tags.py": "lists and audits",
-    "bound.py": "in your transaction",
-    "aio.py": "asyncio",
-    "listening.py": "notifications",
+    "connections.py": CONNECTIONS,
+    "driver.py": CONNECTIONS,
+    "faults.py": CONNECTIONS,
+    "schema.py": CONNECTIONS,
+    "settings.py": CONNECTIONS,
+    "_configure": CONNECTIONS,
+    "_connection": CONNECTIONS,
+    "__enter__": CONNECTIONS,
+    "__exit__": CONNECTIONS,
+    "close": CONNECTIONS,
+    "catalog.py": LISTS,
+    "tags.py": LISTS,
+    "list_instances": LISTS,
+    "count_by_status": LISTS,
+    "history": LISTS,
+    "suspects": LISTS,
+    "bound.py": WITHIN,
+    "within": WITHIN,
+    "aio.py": ASYNCIO,
+    "listening.py": NOTIFICATIONS,
+    "listeners.py": NOTIFICATIONS,
+    "listen": NOTIFICATIONS,
+    "told": NOTIFICATIONS,
 }
-"""What the files of an adapter are for; those that are not named are for what a store must have."""
+"""What files and functions of an adapter are for; those that are not named are for what a store must have."""
 NO_CODE = {
     tokenize.COMMENT,
     tokenize.DEDENT,
@@ -38,11 +53,34 @@ NO_CODE = {
 }
 
 
-def code_lines(source: str) -> int:
-    """Return the number of lines that hold code: no blanks, comments and docstrings."""
+def code_lines(source: str) -> set[int]:
+    """Return the lines that hold code: no blanks, comments and docstrings."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     lines = {line for token in tokens if token.type not in NO_CODE for line in range(token.start[0], token.end[0] + 1)}
-    return len(lines - set(_docstring_lines(ast.parse(source))))
+    return lines - set(_docstring_lines(ast.parse(source)))
+
+
+def duties(source: str, duty: str) -> Counter[str]:
+    """Return how many lines of code are for what.
+
+    Args:
+        source: a module.
+        duty: what its lines are for, unless ``DUTIES`` names their function.
+    """
+    lines = code_lines(source)
+    by_line = dict.fromkeys(lines, duty)
+    for node in ast.walk(ast.parse(source)):  # the outer ones first
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                found = IMPORTS
+            case ast.AsyncFunctionDef():
+                found = ASYNCIO
+            case ast.FunctionDef(name=name) if name in DUTIES and duty == CORE:
+                found = DUTIES[name]
+            case _:
+                continue
+        by_line |= dict.fromkeys(lines.intersection(range(node.lineno, (node.end_lineno or node.lineno) + 1)), found)
+    return Counter(by_line.values())
 
 
 def operations(source: str) -> Iterator[tuple[str, list[str]]]:
@@ -71,23 +109,19 @@ def ports() -> str:
 def adapters() -> str:
     """The lines of code of each adapter, as a table of Markdown: all, and what they are for."""
     folders = sorted(path.parent for path in (SOURCE / "wfadapters").glob("*/__init__.py"))
-    sizes = {folder.name: Counter(_files(folder.glob("*.py"))) for folder in folders}
-    sizes["shared"] = Counter(_files((SOURCE / "wfadapters").glob("*.py")))
-    sizes["example: SQLAlchemy"] = Counter({"one file": code_lines(EXAMPLE.read_text())})
-    duties = [CORE, *dict.fromkeys(DUTIES.values())]
-    lines = [f"| lines of code | all | {' | '.join(duties)} |", f"|---|{'--:|' * (len(duties) + 1)}"]
+    sizes = {folder.name: _sum(folder.glob("*.py")) for folder in folders}
+    sizes["shared"] = _sum((SOURCE / "wfadapters").glob("*.py"))
+    sizes["example: SQLAlchemy"] = duties(EXAMPLE.read_text(), CORE)
+    columns = [CORE, *dict.fromkeys(DUTIES.values()), IMPORTS]
+    lines = [f"| lines of code | all | {' | '.join(columns)} |", f"|---|{'--:|' * (len(columns) + 1)}"]
     for name, parts in sizes.items():
-        counts = [parts.total(), *(parts[duty] for duty in duties)]
+        counts = [parts.total(), *(parts[column] for column in columns)]
         lines.append(f"| {name} | {' | '.join(str(count or '-') for count in counts)} |")
     return "\n".join(lines)
 
 
-def _files(paths: Iterable[Path]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for path in paths:
-        duty = DUTIES.get(path.name, CORE)
-        sizes[duty] = sizes.get(duty, 0) + code_lines(path.read_text())
-    return sizes
+def _sum(paths: Iterable[Path]) -> Counter[str]:
+    return sum((duties(path.read_text(), DUTIES.get(path.name, CORE)) for path in paths), Counter[str]())
 
 
 def main() -> None:
