@@ -6,6 +6,8 @@ LAWS ?= tests/properties
 # make test ARGS="tests/test_keys.py -k round_trip"
 ARGS ?=
 
+# Hundreds of processes are started: they find what they import compiled, whatever the machine is set to.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The range in pyproject.toml decides which pyright runs, not its newest release.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -14,7 +16,6 @@ DEMO := $(VENV)/demo
 BENCH := $(VENV)/bench
 TEST := $(VENV)/test
 CHECK := $(VENV)/check
-MUTMUT := $(VENV)/mutmut
 SOURCES := $(shell find src -name '*.py')
 CHECKED := $(wildcard conftest.py src tests tools examples bench)
 
@@ -70,17 +71,17 @@ explore: $(TEST)/.stamp  ## every interleaving of eight workflows, 3 dispatchers
 mutants: $(TEST)/.stamp  ## a patch that breaks each rule, and the test that fails; ARGS="G4 S"
 	$(TEST)/bin/python -m tests.mutants $(ARGS)
 
-mutmut: $(MUTMUT)/.stamp  ## mutants of every line of the planner and of evolve; ARGS='wfcore.evolve.*'
-	WFCORE_HYPOTHESIS_PROFILE=mutants $(MUTMUT)/bin/mutmut run $(ARGS)
-	$(MUTMUT)/bin/python -m tests.mutants.survivors
+mutmut: $(CHECK)/.stamp  ## mutants of every line of the planner and of evolve; ARGS='wfcore.evolve.*'
+	WFCORE_HYPOTHESIS_PROFILE=mutants $(CHECK)/bin/mutmut run $(ARGS)
+	$(CHECK)/bin/python -m tests.mutants.survivors
 
-survivors: $(MUTMUT)/.stamp  ## does each listed survivor still exist? Nothing is run
-	$(MUTMUT)/bin/python -m tests.mutants.survivors --names
+survivors: $(CHECK)/.stamp  ## does each listed survivor still exist? Nothing is run
+	$(CHECK)/bin/python -m tests.mutants.survivors --names
 
 sizes:  ## operations per port, lines of code per adapter
 	$(PYTHON) tools/sizes.py
 
-environments: $(TEST)/.stamp $(CHECK)/.stamp $(DEMO)/.stamp $(MUTMUT)/.stamp  ## all that CI needs
+environments: $(TEST)/.stamp $(CHECK)/.stamp $(DEMO)/.stamp  ## all that CI needs
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist mutants
@@ -105,9 +106,4 @@ $(TEST)/.stamp: pyproject.toml
 $(CHECK)/.stamp: pyproject.toml
 	$(PYTHON) -m venv $(CHECK)
 	$(CHECK)/bin/python -m pip install --quiet --editable '.[dev]'
-	touch $@
-
-$(MUTMUT)/.stamp: pyproject.toml
-	$(PYTHON) -m venv $(MUTMUT)
-	$(MUTMUT)/bin/python -m pip install --quiet --editable '.[mutation]'
 	touch $@

@@ -5,8 +5,11 @@ A law that costs more than its neighbours takes a share: `settings(max_examples=
 
 import gc
 import os
+from collections.abc import Generator
 from importlib.util import find_spec
 
+import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, Phase, settings
 
 # No deadline and no complaint about slowness: both would make a verdict depend on the machine.
@@ -28,6 +31,19 @@ settings.load_profile(_PROFILE)
 # `make types` runs these, where the type checkers are installed.
 _TYPE_CHECKED = find_spec("pyright") is not None
 collect_ignore = [] if _TYPE_CHECKED else ["typing"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave out of `coverage run` what is marked `unmeasured`."""
+    coverage = Coverage.current() if item.get_closest_marker("unmeasured") else None
+    if coverage is not None:
+        coverage.stop()
+    try:
+        return (yield)
+    finally:
+        if coverage is not None:
+            coverage.start()
 
 
 def pytest_collection_finish() -> None:

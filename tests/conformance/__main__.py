@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.suites import Selection
 from wfcore.testing.conformance.report import Report
 
 ROOT = Path(__file__).parent.parent.parent
@@ -14,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 def main(path: str) -> int:
     suites = str(Path(__file__).with_name("suites.py"))
     options = [f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-q", "--tb=line", "-W", "ignore::Warning"]
-    return int(pytest.main([*options, suites, *sys.argv[2:]], plugins=[Report(Path(path)), Selection()]))
+    return int(pytest.main([*options, suites, *sys.argv[2:]], plugins=[Report(Path(path))]))
 
 
 if __name__ == "__main__":

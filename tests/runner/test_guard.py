@@ -132,6 +132,12 @@ CALLS: dict[Callable[[], Coroutine[Any, Any, None]], str] = {
 calls = pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def frozen() -> None:
+    """What lives already is not looked at again by each `gc.collect()`."""
+    gc.freeze()
+
+
 def awaiting(call: Callable[[], Awaitable[object]]) -> Workflow[None, None]:
     @workflow(name="w")
     async def w(step: AsyncStep) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.storms.storms import STORMS, blow
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", STORMS)

@@ -30,6 +30,7 @@ TWO: Bodies = {"one": [returns("1")], "two": [returns("2"), fails(BusyError())]}
 # -- it explores everything
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("name", "dispatchers", "crashes"), [("retry", 2, 0), ("sleeps", 2, 1), ("fan-out", 1, 1)])
 def test_the_results_are_those_of_an_enumerator_that_merges_nothing(name: str, dispatchers: int, crashes: int) -> None:
     case = attrs.evolve(BY_NAME[name], events=())
@@ -40,6 +41,7 @@ def test_the_results_are_those_of_an_enumerator_that_merges_nothing(name: str, d
     }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", BY_NAME)
 def test_what_is_merged_makes_no_difference(name: str) -> None:
     case = BY_NAME[name]
@@ -52,6 +54,7 @@ def test_what_is_merged_makes_no_difference(name: str) -> None:
     assert merged.states <= exact.states
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["sleeps", "approval", "race"])
 def test_a_canonical_workflow_is_explored_to_its_end(name: str) -> None:
     """The others take longer: ``python -m tests.explore``."""
@@ -60,6 +63,7 @@ def test_a_canonical_workflow_is_explored_to_its_end(name: str) -> None:
     assert [] == BY_NAME[name].missing(found)
 
 
+@pytest.mark.unmeasured
 def test_more_dispatchers_see_more_states_and_the_same_results() -> None:
     two, three = (explore(two_steps, bodies=TWO, dispatchers=each).check() for each in (2, 3))
     assert two.states < three.states
@@ -109,6 +113,7 @@ def test_an_unknown_command_is_refused() -> None:
         explore(two_steps, bodies=TWO, commands=["stop"])
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "commands", [["retry"], ["restart"], ["terminate"], ["pause", "resume"], ["terminate", "restart"]]
 )
