@@ -108,7 +108,7 @@ def counting(results: list[Any]) -> tuple[Body, list[int]]:
 
 def test_a_completed_step_gives_its_recorded_result_and_does_not_run() -> None:
     """S1."""
-    body, ran = counting(["receipt"])
+    body, ran = counting(["receipt", "another", "one more"])
 
     @workflow(name="w")
     def w(step: Step) -> str:
