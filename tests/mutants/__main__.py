@@ -20,7 +20,6 @@ def main() -> int:
     parser.add_argument("rules", nargs="*", help="rules or sections; left out: all")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the mutants' files are")
-    parser.add_argument("--one-a-section", action="store_true", help="only the first mutant of each section")
     parser.add_argument("--write-table", action="store_true", help=f"write {PAGE.name} and try nothing")
     arguments = parser.parse_args()
     os.chdir(ROOT)
@@ -29,17 +28,18 @@ def main() -> int:
         PAGE.write_text(page(mutants), encoding="utf-8")
         return 0
     chosen = selected(mutants, arguments.rules)
-    if arguments.one_a_section:
-        chosen = list({mutant.rule[0]: mutant for mutant in reversed(chosen)}.values())[::-1]
     fit = [mutant for mutant in chosen if _fits(mutant)]
-    trials = []
-    for trial in tried(fit, arguments.processes):
+    trials: list[Trial] = []
+
+    def tell(trial: Trial) -> None:
         trials.append(trial)
         _say(_line(trial))
         if not trial.is_good:
             _say(trial.output)
-    bad = len(chosen) - len(fit) + sum(not trial.is_good for trial in trials)
-    seconds = sum(trial.seconds for trial in trials)
+
+    tried(fit, arguments.processes, tell)
+    bad = len(chosen) + bool(fit) - sum(trial.is_good for trial in trials)
+    seconds = sum(os.times()[:4])
     _say(f"{len(chosen)} mutants of {len({each.rule for each in chosen})} rules, {bad} not as they should be; ", end="")
     _say(f"{seconds:.0f} s of processor time")
     return 1 if bad or not chosen else 0
