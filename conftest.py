@@ -54,7 +54,11 @@ pytest_collect_file = Sybil(
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Show the page's part of a traceback; sybil's own filter crashes on an error beside a fence."""
+    """Show the page's part of a traceback; sybil's own filter crashes on an error beside a fence.
+
+    Pages tell and prove nothing: what they run has to be covered by tests.
+    """
     if isinstance(item, SybilItem):
+        item.add_marker("unmeasured")
         path = item.path
         item._traceback_filter = lambda excinfo: excinfo.traceback.cut(path=path)  # type: ignore[method-assign]
