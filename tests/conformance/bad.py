@@ -71,6 +71,18 @@ BAD = [
     ),
     Bad("A1", "steps are left out", bent(plan=bends.dropped_steps), ("a_plan_is_applied_whole",)),
     Bad(
+        "A1",
+        "connections of mutations that fail are not given back",
+        of(stores.KeepsConnectionsOfMistakes),
+        ("a_store_is_as_good_as_before_after_mutations_that_failed",),
+    ),
+    Bad(
+        "A2",
+        "connections of conflicts are not given back",
+        of(stores.KeepsConnectionsOfConflicts),
+        ("a_store_is_as_good_as_before_after_many_conflicts",),
+    ),
+    Bad(
         "A2",
         "only the first precondition is looked at",
         bent(plan=bends.only_first_precondition),
@@ -274,6 +286,20 @@ BAD = [
         stores.striking(stores.BlamesWriters),
         ("a_fault_anywhere_leaves_the_writes_of_a_plan_with_its_rows_or_neither",),
     ),
+    *(
+        Bad("A11", name, of(store), ("a_write_that_fails_at_commit_is_named_and_leaves_no_trace",))
+        for name, store in [
+            ("what the commit raises gets out", stores.LetsCommitsFail),
+            ("what the commit raises is ignored", stores.TakesNoNoticeOfCommits),
+            ("the first write is blamed for the commit", stores.BlamesTheFirstWrite),
+        ]
+    ),
+    Bad(
+        "A11",
+        "connections of writers that fail are not given back",
+        of(stores.KeepsConnectionsOfWriters),
+        ("a_store_is_as_good_as_before_after_failing_writes",),
+    ),
     Bad("A11", "writes have no order", bent(plan=bends.writes_reversed), ("writes_keep_their_order_among_themselves",)),
     Bad(
         "A12",
@@ -298,6 +324,14 @@ BAD = [
         "after a failure nothing works any more",
         stores.striking(stores.BreaksForEver),
         ("a_store_is_as_good_as_before_after_a_failure",),
+    ),
+    *(
+        Bad("A12", name, stores.striking(store), ("a_store_is_as_good_as_before_after_many_failures",))
+        for name, store in [
+            ("connections are not given back after a failure", stores.Pooled),
+            ("connections are not given back by a retrieve that fails", stores.KeepsConnectionsOfReaders),
+            ("connections are not given back by a feed that fails", stores.KeepsConnectionsOfFeeds),
+        ]
     ),
     Bad(
         "A12",
@@ -366,7 +400,10 @@ BAD = [
         "B2",
         "a failing write undoes the plans before",
         of(stores.UndoesWhatCameBefore),
-        ("a_failing_write_keeps_the_plans_before_its_own_and_no_other",),
+        (
+            "a_failing_write_keeps_the_plans_before_its_own_and_no_other",
+            "a_write_that_fails_at_commit_keeps_the_plans_before_its_own_and_no_other",
+        ),
     ),
     Bad(
         "B2",

@@ -25,6 +25,11 @@ def same(value: Any) -> Any:
     return value
 
 
+@attrs.frozen
+class Doomed:
+    """A value whose writer breaks what is looked at only at the commit."""
+
+
 @attrs.frozen(kw_only=True)
 class Bends:
     """What is wrong with a store; whatever is left out is right.
@@ -115,6 +120,7 @@ def of(store: type[BentStore], **declared: Any) -> Make:
                 "open": store,
                 "durable": False,
                 "written": lambda opened: [note.text for note in opened.writes],
+                "fails_at_commit": Doomed(),
                 **declared,
             }
         )
@@ -145,6 +151,8 @@ def check_writes(plan: Plan) -> None:
     for index, mutation in enumerate(plan.mutations):
         if isinstance(mutation, Write):
             value = mutation.value
+            if isinstance(value, Doomed):
+                raise WriteFailedError(index, class_name(Doomed), "at commit")
             if not isinstance(value, Note):
                 raise WriteFailedError(index, class_name(type(value)), "no writer")
             if not value.text:
@@ -153,8 +161,9 @@ def check_writes(plan: Plan) -> None:
 
 def unreadable(mutation: Mutation) -> bool:
     """Whether it is one that no database takes."""
-    step = getattr(mutation, "step", None)
-    return step is not None and step.result is not None and not isinstance(step.result, str)
+    step, instance = getattr(mutation, "step", None), getattr(mutation, "instance", None)
+    texts = (step and step.result, instance and instance.params)
+    return not all(text is None or isinstance(text, str) for text in texts)
 
 
 def away(ref: str) -> StoreUnavailableError:

@@ -7,11 +7,11 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
-from tests.conformance.bent import BentStore, away, check_writes, dawdle, unchecked, unreadable
+from tests.conformance.bent import BentStore, Doomed, away, check_writes, dawdle, unchecked, unreadable
 from wfadapters.listeners import Listeners
 from wfadapters.sqlite import SqliteStore
 from wfcore.errors import RunNotFoundError, StoreUnavailableError, WriteFailedError
@@ -23,6 +23,11 @@ from wfcore.ports import DueQuery, History, InstanceQuery, Page
 from wfcore.ports.catalog import place
 from wfcore.runner import to_async
 from wfcore.testing.conformance import Adapter, Note
+
+POOL = 15
+"""Connections: as many as SQLAlchemy's has."""
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 def never() -> bool:
@@ -58,6 +63,20 @@ class Piecemeal(BentStore):
         return None
 
 
+class KeepsConnectionsOfMistakes(BentStore):
+    """A pool, which loses one with each plan that no database takes."""
+
+    connections = POOL
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        if not self.connections:
+            raise away(plan.ref)
+        if any(map(unreadable, plan.mutations)):
+            self.connections -= 1
+            raise TypeError("no database takes it")
+        return super().apply(plan)
+
+
 class Forgetful(Piecemeal):
     """Commits the version before the rest, and forgets who wrote it."""
 
@@ -72,7 +91,10 @@ class Forgetful(Piecemeal):
 
 
 class Striking(BentStore):
-    """Asks the database before and after the commit; what it makes of a failure is for others to say."""
+    """Asks the database before and after the commit, and twice for each read.
+
+    It does it as it has to be done; what else is made of a failure is for others to say.
+    """
 
     strikes: Callable[[], bool] = staticmethod(never)
 
@@ -82,13 +104,76 @@ class Striking(BentStore):
                 return self.failed(plan)
         return super().apply(plan)
 
-    def retrieve(self, ref: str) -> Snapshot:
-        if self.strikes() or self.strikes():
-            raise away(ref)
-        return super().retrieve(ref)
-
     def failed(self, plan: Plan) -> Applied | Conflict:
         raise away(plan.ref)
+
+
+def read(name: str) -> Any:
+    """A method that reads, if nothing strikes."""
+
+    def method(store: Striking, *arguments: Any) -> Any:
+        if store.strikes() or store.strikes():
+            raise away(name)
+        return getattr(BentStore, name)(store, *arguments)
+
+    return method
+
+
+for _name in ("retrieve", "due", "next_due_at", "list_instances", "count_by_status", "history", "suspects"):
+    setattr(Striking, _name, read(_name))
+
+
+class Pooled(Striking):
+    """A pool, and some of the connections that it lends do not come back.
+
+    Attributes:
+        kept: what a call answers, or raises, when its connection is kept.
+        calls: the methods that keep connections.
+    """
+
+    kept: type = StoreUnavailableError
+    calls: Sequence[str] = ("apply",)
+    idle = POOL
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        return self.lent("apply", super().apply, plan)
+
+    def retrieve(self, ref: str) -> Snapshot:
+        return self.lent("retrieve", super().retrieve, ref)
+
+    def due(self, query: DueQuery) -> Sequence[FiredHook]:
+        return self.lent("due", super().due, query)
+
+    def lent(self, call: str, method: Callable[[A], T], argument: A) -> T:
+        """Call a method with a connection from the pool."""
+        if not self.idle:
+            raise StoreUnavailableError(call, "the pool has no connection left")
+        came: object = None
+        try:
+            answer = method(argument)
+            came = answer
+        except Exception as error:
+            came = error
+            raise
+        finally:
+            self.idle -= call in self.calls and isinstance(came, self.kept)
+        return answer
+
+
+class KeepsConnectionsOfConflicts(Pooled):
+    kept = Conflict
+
+
+class KeepsConnectionsOfWriters(Pooled):
+    kept = WriteFailedError
+
+
+class KeepsConnectionsOfReaders(Pooled):
+    calls = ("retrieve",)
+
+
+class KeepsConnectionsOfFeeds(Pooled):
+    calls = ("due",)
 
 
 class HasNothingDue(Striking):
@@ -171,7 +256,7 @@ def striking(store: type[Striking] | type[Piecemeal], *, durable: bool = False) 
         def texts(store: Any) -> list[str]:
             return [note.text for note in store.writes]
 
-        return Adapter(open=opened, faulty=opened, durable=durable, written=texts)
+        return Adapter(open=opened, faulty=opened, durable=durable, written=texts, fails_at_commit=Doomed())
 
     return make
 
@@ -312,6 +397,31 @@ class WritesElsewhere(BentStore):
         return super().apply(unchecked(plan, mutations=rows))
 
 
+class LetsCommitsFail(BentStore):
+    """Whatever the commit raises gets out."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        writes = [index for index, each in enumerate(plan.mutations) if isinstance(each, Write)]
+        if any(isinstance(each, Write) and isinstance(each.value, Doomed) for each in plan.mutations):
+            return self.failed(writes)
+        return super().apply(plan)
+
+    def failed(self, writes: Sequence[int]) -> Applied:
+        raise OSError(f"a foreign key is violated by one of {len(writes)} writes")
+
+
+class TakesNoNoticeOfCommits(LetsCommitsFail):
+    """Rolled back, and answered."""
+
+    def failed(self, writes: Sequence[int]) -> Applied:  # noqa: ARG002 - that is what is wrong
+        return Applied()
+
+
+class BlamesTheFirstWrite(LetsCommitsFail):
+    def failed(self, writes: Sequence[int]) -> Applied:
+        raise WriteFailedError(writes[0], "Note", "a foreign key is violated")
+
+
 class LeavesOutWhatFails(BentStore):
     """Goes on without the writes that fail."""
 
@@ -370,6 +480,10 @@ class Batching(BentStore):
 
     def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
         return [self.apply(plan) for plan in plans]
+
+
+class Good(Striking, Batching):
+    """Nothing is wrong with it."""
 
 
 class StopsAtAConflict(Batching):

@@ -10,7 +10,6 @@ import pytest
 
 from tests.conformance import stores
 from tests.conformance.bad import BAD, Bad
-from tests.conformance.bent import of
 from tests.conformance.tasks import TaskStore, of_tasks
 from wfcore.testing.conformance import Adapter, AsyncStoreSuite, StoreSuite
 from wfcore.testing.conformance.contents import clause_of
@@ -35,7 +34,7 @@ class TestNothing(StoreSuite):
 
     @pytest.fixture
     def adapter(self) -> Adapter:
-        return of(stores.Batching)(Path())
+        return stores.striking(stores.Good)(Path())
 
 
 class TestNothingForAsyncio(AsyncStoreSuite):

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from tests.postgres.database import NOTE, Database
-from wfadapters.postgres import AsyncBoundStore, AsyncPostgresStore, BoundStore, PostgresStore
+from tests.postgres.database import NOTE, TWICE, Database
+from wfadapters.postgres import AsyncBoundStore, AsyncPostgresStore, BoundStore, PostgresStore, Sql
 from wfcore.testing.conformance import Adapter, Note
 
 Clock = Callable[[], datetime]
@@ -22,6 +22,7 @@ def blocking() -> Adapter:
     return Adapter(
         open=partial(open_blocking, database.url, database.schema),
         written=lambda store: notes(database),
+        fails_at_commit=Sql(TWICE),
         within=partial(transaction, database.url),
         faulty=partial(open_faulty, database.url, database.schema),
     )
@@ -33,6 +34,7 @@ def asynchronous() -> Adapter:
     return Adapter(
         open=partial(open_async, database.url, database.schema),
         written=lambda store: notes(database),
+        fails_at_commit=Sql(TWICE),
         within=partial(async_transaction, database.url),
         faulty=partial(open_async_faulty, database.url, database.schema),
     )

@@ -18,11 +18,13 @@ from wfadapters.postgres.tables import reading
 SCHEMA = f"wfcore_test_{getpid()}"
 PAID = f"INSERT INTO {SCHEMA}.paid (order_id, cents) VALUES (%s, %s)"
 NUMBER = f"INSERT INTO {SCHEMA}.numbers (number) VALUES (%s)"
+TWICE = f"INSERT INTO {SCHEMA}.later VALUES (1), (1)"
 NOTE = f"INSERT INTO {SCHEMA}.note (text) VALUES (%s)"
 _PLACE = "place bigint GENERATED ALWAYS AS IDENTITY"
 _OWN = f"""
     CREATE TABLE paid ({_PLACE}, order_id text PRIMARY KEY, cents bigint CHECK (cents >= 0));
     CREATE TABLE numbers ({_PLACE}, number bigint);
+    CREATE TABLE later (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
     CREATE TABLE note ({_PLACE}, text text CHECK (text <> ''));
 """
 _TABLES = ("numbers", "note", "wfcore_instances", "wfcore_steps", "wfcore_events", "wfcore_hooks", "paid")

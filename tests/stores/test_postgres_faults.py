@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.postgres.blocking import BlockingStore
-from tests.postgres.database import SCHEMA, Database
+from tests.postgres.database import SCHEMA, TWICE, Database
 from tests.postgres.server import Server
 from tests.stores.build import NOW, REF, Paid, create, event, hook, instance, refused, send, step, tick
 from tests.stores.conftest import OpenPostgres
@@ -44,7 +44,7 @@ WRITES: dict[str, tuple[object, str]] = {
     "no writer": (object(), "the store has no writer for it"),
     "a constraint": (Paid("order-2", -1), "violates check constraint"),
     "a syntax error": (Sql("INSERT nonsense"), "syntax error"),
-    "a deferred constraint": (Sql(f"INSERT INTO {SCHEMA}.later VALUES (1), (1)"), "at commit: duplicate key"),
+    "a deferred constraint": (Sql(TWICE), "at commit: duplicate key"),
     "a value too large for an index": (
         Sql(f"{INTO_PAID} ((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) i), 1)"),
         "index row",
@@ -59,7 +59,6 @@ WRITES: dict[str, tuple[object, str]] = {
 def test_a11_a_write_that_fails_is_named_and_leaves_no_trace(
     either: PostgresStore | BlockingStore, database: Database, value: object, reason: str
 ) -> None:
-    database.connection.execute("CREATE TABLE IF NOT EXISTS later (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
     before = either.retrieve(REF)
     error = refused(either, tick(1, Write(Paid("order-1", 1)), PutStep(step()), Write(value)))
     assert isinstance(error, WriteFailedError)

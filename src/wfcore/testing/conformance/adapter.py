@@ -74,6 +74,8 @@ class Adapter:
         durable: whether a store that is opened again finds what was applied (A4). Its ``open`` is called by several
             processes too (A3), if it can be pickled.
         written: ``written(store)`` gives the texts of all committed :class:`Note`, in order (A11).
+        fails_at_commit: a value of yours for ``Write``, whose writer breaks a constraint that the database looks at
+            only when it commits: a deferred foreign key (A11, B2). Without such constraints: ``None``.
         within: ``within(store)`` gives a context manager: a transaction of the caller, and in it the store bound to
             it; the transaction is committed at its end, and rolled back if it is left by an exception (B1).
         faulty: ``faulty(clock, strikes)`` gives a store whose database asks ``strikes()`` as often as it can, at least
@@ -88,6 +90,7 @@ class Adapter:
     open: Callable[[Callable[[], datetime]], Any]
     durable: bool = True
     written: Callable[[Any], Any] | None = None
+    fails_at_commit: object = None
     within: Callable[[Any], Any] | None = None
     faulty: Callable[[Callable[[], datetime], Callable[[], bool]], Any] | None = None
     skips: Mapping[str, str] = attrs.field(factory=dict, validator=_reasons)

@@ -32,6 +32,8 @@ from wfcore.plan import (
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+MANY = 20
+"""How often a failure comes, to use up all connections if each of them keeps one: SQLAlchemy's pool has 15."""
 REF = "checkout#order-1"
 OTHER = "checkout#order-2"
 THIRD = "refund#order-1"

@@ -108,6 +108,12 @@ class Capabilities:
         return store
 
     @pytest.fixture
+    def failing_at_commit(self, rig: Rig) -> object:
+        """A value whose writer breaks what the database looks at when it commits."""
+        _declared(rig, "fails_at_commit")
+        return rig.adapter.fails_at_commit
+
+    @pytest.fixture
     def binding(self, rig: Rig, store: Store) -> Store:
         """A store that can be bound to a transaction."""
         _declared(rig, "within")

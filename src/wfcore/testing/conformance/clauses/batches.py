@@ -66,6 +66,17 @@ class Batches(Patient):
         assert [each.instance for each in cut(batching, REF, OTHER, THIRD)] == [instance(version=2), None, None]
         assert rig.written(writing) == ["good"]
 
+    def test_b2_a_write_that_fails_at_commit_keeps_the_plans_before_its_own_and_no_other(
+        self, rig: Rig, writing: Store, batching: BatchStore, failing_at_commit: object
+    ) -> None:
+        failing = tick(2, PutStep(step()), Write(failing_at_commit))
+        others = tick(1, Write(Note("good"))), failing, tick(2, Write(Note("never"))), create(OTHER)
+        with pytest.raises(WriteFailedError) as caught:
+            batching.apply_many([create(), *others])
+        assert caught.value.index == 2
+        assert [each.instance for each in cut(batching, REF, OTHER)] == [instance(version=2), None]
+        assert rig.written(writing) == ["good"]
+
     @pytest.mark.parametrize("lasting", [False, True], ids=["once", "until the call has ended"])
     def test_b2_a_fault_anywhere_leaves_whole_plans_and_none_after_one_that_is_missing(
         self, breaking: Rig, batching: BatchStore, lasting: bool

@@ -16,6 +16,7 @@ from wfcore.plan import AddEvent, AddHook, Applied, Conflict, Plan, PutEvent, Pu
 from wfcore.ports import Catalog, DueQuery, HookFeed, InstanceQuery, Store
 from wfcore.testing.conformance.adapter import Note
 from wfcore.testing.conformance.build import (
+    MANY,
     MINUTE,
     NOW,
     OTHER,
@@ -74,15 +75,27 @@ class Strike:
         place, hit = 0, True
         while hit:
             place += 1
-            self.countdown, self.lasting = place, lasting
-            answer: T | Exception
-            try:
-                answer = act(place)
-            except Exception as error:
-                answer = error
-            hit, self.countdown, self.lasting = self.countdown <= 0, 0, False
+            answer, hit = self.at(place, act, lasting=lasting)
             yield answer
         assert place >= least, "the faulty store asked strikes() hardly ever: let it ask before every statement"
+
+    def at(self, place: int, act: Callable[[int], T], *, lasting: bool = False) -> tuple[T | Exception, bool]:
+        """Act with a fault at one place: what came of it, and whether that place was reached."""
+        self.countdown, self.lasting = place, lasting
+        answer: T | Exception
+        try:
+            answer = act(place)
+        except Exception as error:
+            answer = error
+        hit, self.countdown, self.lasting = self.countdown <= 0, 0, False
+        return answer, hit
+
+    def places(self, act: Callable[[], object]) -> int:
+        """Act without a fault: at how many places there could be one."""
+        self.countdown = 0
+        act()
+        count, self.countdown = -self.countdown, 0
+        return count
 
 
 def each_time(call: Callable[[], T]) -> Callable[[int], T]:
@@ -212,6 +225,19 @@ class Faults:
         found = store.retrieve(REF).instance
         assert found is not None
         assert isinstance(store.apply(tick(found.version)), Applied)
+
+    def test_a12_a_store_is_as_good_as_before_after_many_failures(self, breaking: Rig) -> None:
+        """A connection that is not given back is missed when all are gone: not after one failure."""
+        strike = Strike()
+        store = breaking.open_faulty(strike)
+        must(store.apply(create()))
+        calls: list[Callable[[], Any]] = [partial(store.apply, send()), *reads(store)[:2]]
+        places = [(calls[0], 1), *((call, strike.places(call)) for call in calls)]
+        for call, place in places:
+            for _ in range(MANY):
+                answer, was_struck = strike.at(place, each_time(call))
+                assert was_struck or not isinstance(answer, Exception), f"nothing has struck, but it raises {answer!r}"
+        must(store.apply(tick(1)))
 
     def test_a12_a_store_is_as_good_as_before_when_a_database_that_was_away_is_back(self, breaking: Rig) -> None:
         """From some place on everything fails until the call has ended: what it does to clean up, too."""

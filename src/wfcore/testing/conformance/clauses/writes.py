@@ -8,7 +8,7 @@ from wfcore.errors import WriteFailedError
 from wfcore.plan import AddHook, AddInstance, Applied, Conflict, Plan, PutStep, Write
 from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Note
-from wfcore.testing.conformance.build import OTHER, REF, create, hook, instance, must, step, tick
+from wfcore.testing.conformance.build import MANY, OTHER, REF, create, hook, instance, must, step, tick
 from wfcore.testing.conformance.rig import Rig, cut
 
 
@@ -59,9 +59,21 @@ class Writes:
         assert error.value_type.endswith("Unknown")
         assert (cut(writing, REF), rig.written(writing)) == (before, [])
 
-    def test_a11_a_store_is_as_good_as_before_after_a_failing_write(self, rig: Rig, writing: Store) -> None:
+    def test_a11_a_write_that_fails_at_commit_is_named_and_leaves_no_trace(
+        self, rig: Rig, writing: Store, failing_at_commit: object
+    ) -> None:
         writing.apply(create())
-        failed(writing, tick(1, Write(Note(""))))
+        before = cut(writing, REF, OTHER)
+        other = AddInstance(instance(OTHER)), AddHook(hook(OTHER))
+        error = failed(writing, tick(1, *other, Write(Note("good")), Write(failing_at_commit), PutStep(step())))
+        assert error.index == 4
+        assert (cut(writing, REF, OTHER), rig.written(writing)) == (before, [])
+        must(writing.apply(tick(1)))
+
+    def test_a11_a_store_is_as_good_as_before_after_failing_writes(self, rig: Rig, writing: Store) -> None:
+        writing.apply(create())
+        for _ in range(MANY):
+            failed(writing, tick(1, Write(Note(""))))
         assert isinstance(writing.apply(tick(1, Write(Note("good")))), Applied)
         assert rig.written(writing) == ["good"]
 
