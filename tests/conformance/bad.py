@@ -42,6 +42,14 @@ def unbound(_folder: Path) -> Adapter:
     return attrs.evolve(of(BentStore)(_folder), within=stores.unbound)
 
 
+def uncommitted(_folder: Path) -> Adapter:
+    return attrs.evolve(of(BentStore)(_folder), within=stores.uncommitted)
+
+
+def half_written(_folder: Path) -> Adapter:
+    return attrs.evolve(of(BentStore)(_folder), within=stores.half_written)
+
+
 def spoilt(_folder: Path) -> Adapter:
     return attrs.evolve(of(BentStore)(_folder), within=stores.spoilt)
 
@@ -69,6 +77,12 @@ BAD = [
         bent(plan=bends.puts_before_deletes),
         ("mutations_are_performed_in_the_order_given", "an_instance_may_be_deleted_and_made_again_in_one_plan"),
     ),
+    Bad(
+        "A1",
+        "a plan is about one instance",
+        bent(plan=bends.only_rows_of_its_ref),
+        ("one_plan_may_touch_several_instances",),
+    ),
     Bad("A1", "steps are left out", bent(plan=bends.dropped_steps), ("a_plan_is_applied_whole",)),
     Bad(
         "A1",
@@ -90,6 +104,18 @@ BAD = [
             "a_conflict_says_what_was_found_and_leaves_no_trace",
             "a_precondition_may_be_about_another_instance_than_the_plan",
         ),
+    ),
+    Bad(
+        "A2",
+        "preconditions are all of the plan's ref",
+        bent(plan=bends.preconditions_of_its_ref),
+        ("a_plan_whose_preconditions_hold_is_applied",),
+    ),
+    Bad(
+        "A2",
+        "preconditions are looked at last",
+        of(bends.ChecksLast),
+        ("preconditions_are_about_what_was_there_before_the_plan",),
     ),
     Bad(
         "A2",
@@ -118,6 +144,7 @@ BAD = [
         of(stores.ChecksFirst),
         ("one_thread_wins_each_version", "one_thread_creates_an_instance"),
     ),
+    Bad("A3", "any version will do", bent(plan=bends.any_version), ("the_second_plan_for_a_version_conflicts",)),
     Bad(
         "A3",
         "a version says nothing of the incarnation",
@@ -171,6 +198,9 @@ BAD = [
         of(bends.PutsLast),
         ("an_event_keeps_its_place_when_it_is_put_again",),
     ),
+    Bad("A6", "a step is put once", of(bends.PutsOnce), ("a_put_replaces_the_row_of_that_identity",)),
+    Bad("A6", "a step is of any run", of(bends.DeletesStepsOfTheCurrentRun), ("a_step_belongs_to_its_run",)),
+    Bad("A6", "an event's id is of all instances", of(bends.TakesAnEventIdOnce), ("ids_are_of_their_instance",)),
     Bad("A6", "a delete is lost", bent(plan=bends.lost_purges), ("a_delete_takes_all_rows_of_every_run",)),
     Bad(
         "A6",
@@ -300,6 +330,12 @@ BAD = [
         of(stores.KeepsConnectionsOfWriters),
         ("a_store_is_as_good_as_before_after_failing_writes",),
     ),
+    Bad(
+        "A11",
+        "there are no writes without rows",
+        bent(plan=bends.writes_with_rows_only),
+        ("a_write_of_a_plan_that_writes_no_row_is_committed_too",),
+    ),
     Bad("A11", "writes have no order", bent(plan=bends.writes_reversed), ("writes_keep_their_order_among_themselves",)),
     Bad(
         "A12",
@@ -370,6 +406,19 @@ BAD = [
         ("a_repeated_append_is_no_undelivered_one",),
     ),
     Bad(
+        "A13",
+        "what the plan starts is not there yet",
+        of(bends.LooksUpInstancesBefore),
+        ("an_append_to_an_instance_that_the_plan_starts_is_delivered",),
+    ),
+    Bad(
+        "B1",
+        "what is bound is never committed",
+        uncommitted,
+        ("what_a_bound_store_applies_commits_with_the_caller",),
+    ),
+    Bad("B1", "a bound store has no savepoint", half_written, ("a_failing_write_leaves_the_transaction_as_it_was",)),
+    Bad(
         "B1",
         "a bound store has transactions of its own",
         unbound,
@@ -390,6 +439,7 @@ BAD = [
             "a_conflict_leaves_no_trace_and_keeps_the_others",
         ),
     ),
+    Bad("B2", "there must be a plan", of(stores.NeedsAPlan), ("no_plan_is_no_answer",)),
     Bad(
         "B2",
         "many plans are one transaction",
@@ -508,6 +558,15 @@ BAD = [
         is_asynchronous=True,
     ),
     Bad("C1", "any of the labels will do", of(stores.AnyLabel), ("a_list_holds_what_passes_every_filter",)),
+    Bad("C1", "labels are folded", of(stores.FoldsLabels), ("tags_are_told_apart_whatever_is_in_them",)),
+    Bad("C1", "a list leaves out params", of(stores.ForgetsParams), ("a_list_holds_whole_rows",)),
+    Bad(
+        "C1",
+        "the oldest comes first",
+        of(stores.ListsTheOldestFirst),
+        ("the_newest_comes_first_and_of_those_the_last_by_ref",),
+    ),
+    Bad("C1", "labels stay for ever", of(stores.KeepsLabels), ("a_list_follows_what_is_put_and_deleted",)),
     Bad(
         "C1",
         "ranges include their end",
@@ -520,6 +579,7 @@ BAD = [
         of(stores.CountsPlaces),
         ("no_row_is_skipped_or_doubled_when_others_come_and_go_at_the_same_instant",),
     ),
+    Bad("C2", "after nothing comes another page", of(stores.GoesOnAfterNothing), ("a_page_of_nothing_is_the_last",)),
     Bad(
         "C2",
         "the rest of an instant is skipped",
@@ -532,6 +592,9 @@ BAD = [
     Bad("C3", "the page is counted", of(stores.CountsThePage), ("limit_and_cursor_do_not_count",)),
     Bad("C3", "a status that nobody has is left out", of(stores.CountsWhatThereIs), ("counts_have_every_status",)),
     Bad("C4", "a history is of the current run", of(stores.TellsOfTheCurrentRunOnly), ("a_history_is_of_one_run",)),
+    Bad(
+        "C4", "what is deleted has a history", of(stores.TellsOfWhatIsDeleted), ("nothing_is_left_of_what_is_deleted",)
+    ),
     Bad(
         "C4",
         "runs that never were have a history",
@@ -590,6 +653,12 @@ BAD = [
         "the hooks of one instance fill the limit",
         of(bends.LimitsBeforeItGroups),
         ("the_limit_counts_instances",),
+    ),
+    Bad(
+        "F3",
+        "a thousand hooks are looked at",
+        of(bends.LooksAtSomeOnly),
+        ("few_due_hooks_are_found_among_many",),
     ),
     Bad(
         "F3",
@@ -660,6 +729,12 @@ BAD = [
         "hooks of others fill the limit",
         of(bends.LooksForOthersFirst),
         ("hooks_of_others_that_are_due_stand_before_no_own_one",),
+    ),
+    Bad(
+        "F7",
+        "it wakes only if there are others",
+        of(bends.WakesWithOthersOnly),
+        ("next_due_at_of_the_only_shard_is_that_of_all",),
     ),
     Bad(
         "F7",

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from tests.conformance.bent import BentStore, bent_mutations, unchecked
-from wfcore.evolve import conflict
+from wfcore.evolve import conflict, holds
 from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook, Hook, Snapshot
 from wfcore.plan import (
@@ -19,6 +19,7 @@ from wfcore.plan import (
     Conflict,
     DeleteHook,
     DeleteInstance,
+    DeleteStep,
     Exists,
     Plan,
     PutEvent,
@@ -40,6 +41,79 @@ def puts_before_deletes(plan: Plan) -> Plan:
 
 def only_first_precondition(plan: Plan) -> Plan:
     return unchecked(plan, preconditions=plan.preconditions[:1])
+
+
+def only_rows_of_its_ref(plan: Plan) -> Plan:
+    kept = tuple(each for each in plan.mutations if isinstance(each, Write) or each.ref == plan.ref)
+    return unchecked(plan, mutations=kept)
+
+
+def preconditions_of_its_ref(plan: Plan) -> Plan:
+    return unchecked(plan, preconditions=tuple(attrs.evolve(each, ref=plan.ref) for each in plan.preconditions))
+
+
+def any_version(plan: Plan) -> Plan:
+    given = (Exists(each.ref) if isinstance(each, AtVersion) else each for each in plan.preconditions)
+    return unchecked(plan, preconditions=tuple(given))
+
+
+def writes_with_rows_only(plan: Plan) -> Plan:
+    return plan if any(not isinstance(each, Write) for each in plan.mutations) else unchecked(plan, mutations=())
+
+
+class ChecksLast(BentStore):
+    """Looks at the preconditions when the rows are written, before it commits."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        before = dict(self._world)
+        answer = super().apply(unchecked(plan, preconditions=()))
+        for each in plan.preconditions:
+            if not holds(each, found := self.rows(each.ref).instance):
+                self.roll_back(before)
+                return conflict(each.ref, found)
+        return answer
+
+
+class LooksUpInstancesBefore(BentStore):
+    """Tells what is undelivered by what was there before the plan."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        appends = [each for each in plan.mutations if isinstance(each, AddEvent | AddHook)]
+        missing = tuple(each for each in appends if not self.rows(each.ref).instance)
+        answer = super().apply(plan)
+        return attrs.evolve(answer, undelivered=missing) if isinstance(answer, Applied) else answer
+
+
+class PutsOnce(BentStore):
+    """A step that is there is left as it is."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        def is_new(each: Any) -> bool:
+            return not _is_put_step(each) or (each.step.run_number, each.step.key) not in self.rows(each.ref).steps
+
+        return super().apply(unchecked(plan, mutations=tuple(filter(is_new, plan.mutations))))
+
+
+class DeletesStepsOfTheCurrentRun(BentStore):
+    """Whatever run it was told."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        def current(each: Any) -> Any:
+            found = self.rows(each.ref).instance if isinstance(each, DeleteStep) else None
+            return attrs.evolve(each, run_number=found.run_number) if found else each
+
+        return super().apply(unchecked(plan, mutations=tuple(map(current, plan.mutations))))
+
+
+class TakesAnEventIdOnce(BentStore):
+    """The ids of events are those of all instances."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        def is_new(each: Any) -> bool:
+            others = (rows for ref, rows in self._world.items() if ref != each.ref)
+            return not isinstance(each, AddEvent) or not any(each.event.id in rows.events for rows in others)
+
+        return super().apply(unchecked(plan, mutations=tuple(filter(is_new, plan.mutations))))
 
 
 def without_exists(plan: Plan) -> Plan:
@@ -320,6 +394,13 @@ class LimitsBeforeItGroups(GivesEveryHook):
         return list({each.hook.instance_ref: each for each in reversed(super().due(query))}.values())[::-1]
 
 
+class LooksAtSomeOnly(GivesEveryHook):
+    """Takes the first thousand of its hooks, and looks which of them are due."""
+
+    def hooks(self) -> list[Hook]:
+        return sorted(super().hooks(), key=lambda hook: hook.id)[:1000]
+
+
 class LimitsBeforeItExcludes(BentStore):
     """Those that are left out take the places of the others: they starve."""
 
@@ -370,6 +451,16 @@ class SleepsOverOthers(BentStore):
             return super().next_due_at(query)
         others = frozenset(hook.instance_ref for hook in self.hooks() if not shard.owns(hook.instance_ref))
         return super().next_due_at(attrs.evolve(query, exclude=query.exclude | others))
+
+
+class WakesWithOthersOnly(BentStore):
+    """The earlier of its own hooks and of others', and nothing if there are no others."""
+
+    def next_due_at(self, query: DueQuery) -> datetime | None:
+        shard = query.shard
+        if shard is not None and all(shard.owns(hook.instance_ref) for hook in self.hooks()):
+            return None
+        return super().next_due_at(query)
 
 
 def future_only(at: datetime | None, _query: DueQuery, store: BentStore) -> datetime | None:

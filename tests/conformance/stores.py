@@ -460,6 +460,33 @@ def taciturn(store: BentStore) -> Iterator[BentStore]:
         store.replace(ref, rows)
 
 
+@contextmanager
+def uncommitted(store: BentStore) -> Iterator[BentStore]:
+    """A transaction that is rolled back whatever comes of it."""
+    bound = BentStore(store._clock)
+    bound._world = dict(store._world)
+    yield bound
+
+
+@contextmanager
+def half_written(store: BentStore) -> Iterator[BentStore]:
+    """Without a savepoint: what a failing write leaves is committed with the rest."""
+    bound = KeepsRowsOfFailingWrites(store._clock)
+    bound._world = dict(store._world)
+    yield bound
+    for ref, rows in bound._world.items():
+        store.replace(ref, rows)
+
+
+class KeepsRowsOfFailingWrites(BentStore):
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        try:
+            return super().apply(plan)
+        except WriteFailedError:
+            self.perform(each for each in plan.mutations if not isinstance(each, Write))
+            raise
+
+
 class CountsConflicts(BentStore):
     conflicts = 0
 
@@ -528,6 +555,12 @@ class GoesOnAfterAFailure(Batching):
         if failure is not None:
             raise failure
         return answers
+
+
+class NeedsAPlan(Batching):
+    def apply_many(self, plans: Sequence[Plan]) -> Sequence[Applied | Conflict]:
+        first, *others = plans
+        return [self.apply(first), *super().apply_many(others)]
 
 
 class PiecemealBatches(Piecemeal, Batching):
@@ -645,6 +678,44 @@ class AnyLabel(BentStore):
         return query.page(sorted(found, key=place, reverse=True)[: query.limit + 1])
 
 
+class FoldsLabels(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        found = [each for each in self.all_instances() if attrs.evolve(query, tags={}, cursor=None).admits(each)]
+        folded = [{name.lower(): value.lower() for name, value in each.tags.items()} for each in found]
+        wanted = {(name.lower(), value.lower()) for name, value in query.tags.items()}
+        rest = [each for each, tags in zip(found, folded, strict=True) if wanted <= tags.items()]
+        return query.page(sorted(rest, key=place, reverse=True)[: query.limit + 1])
+
+
+class ForgetsParams(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        page = super().list_instances(query)
+        return attrs.evolve(page, items=tuple(attrs.evolve(each, params="{}") for each in page.items))
+
+
+class ListsTheOldestFirst(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        found = sorted(filter(query.admits, self.all_instances()), key=place)
+        return query.page(found[: query.limit + 1])
+
+
+class KeepsLabels(BentStore):
+    """Keeps labels in a table beside, and never takes one out."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        answer = super().apply(plan)
+        kept: dict[str, dict[str, str]] = self.__dict__.setdefault("labels", {})
+        for row in self.all_instances():
+            kept[row.ref] = {**row.tags, **kept.get(row.ref, {})}
+        return answer
+
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        rest = attrs.evolve(query, tags={})
+        found = [each for each in self.all_instances() if rest.admits(each)]
+        found = [each for each in found if query.tags.items() <= self.__dict__["labels"][each.ref].items()]
+        return query.page(sorted(found, key=place, reverse=True)[: query.limit + 1])
+
+
 class IncludesTheEnd(BentStore):
     def list_instances(self, query: InstanceQuery) -> Page[Instance]:
         end = query.created_before and query.created_before + query.created_before.resolution
@@ -664,6 +735,12 @@ class CountsPlaces(BentStore):
         page = query.page(found[begin : begin + query.limit + 1])
         self.places[page.next_cursor] = begin + query.limit
         return page
+
+
+class GoesOnAfterNothing(BentStore):
+    def list_instances(self, query: InstanceQuery) -> Page[Instance]:
+        page = super().list_instances(query)
+        return page if page.items else attrs.evolve(page, next_cursor="and so on")
 
 
 class SkipsTheRestOfAnInstant(BentStore):
@@ -689,6 +766,23 @@ class CountsWhatThereIs(BentStore):
 class TellsOfTheCurrentRunOnly(BentStore):
     def history(self, ref: str, run_number: int | None = None) -> History:  # noqa: ARG002 - that is what is wrong
         return super().history(ref)
+
+
+class TellsOfWhatIsDeleted(BentStore):
+    """Its histories are of a table of their own."""
+
+    def apply(self, plan: Plan) -> Applied | Conflict:
+        for each in plan.mutations:
+            if isinstance(each, DeleteInstance):
+                self._kept()[each.ref] = super().history(each.ref)
+        return super().apply(plan)
+
+    def history(self, ref: str, run_number: int | None = None) -> History:
+        return self._kept().get(ref) or super().history(ref, run_number)
+
+    def _kept(self) -> dict[str, History]:
+        kept: dict[str, History] = self.__dict__.setdefault("kept", {})
+        return kept
 
 
 class TellsOfRunsThatNeverWere(BentStore):

@@ -17,7 +17,25 @@ from wfcore.testing.conformance.rig import StoreAndCatalog
 
 SECOND = timedelta(seconds=1)
 MANY_PAGES = 1_000
-TAGS = ["", "\0", "x", "x\0", "x\0y", "x\\0y", "x\\u0000y", "\\", "\\\\", "\\\0", "\\\\u0000", '"', "'", "✓", "\n", "%"]
+TAGS = [
+    "",
+    "\0",
+    "x",
+    "X",
+    "x\0",
+    "x\0y",
+    "x\\0y",
+    "x\\u0000y",
+    "\\",
+    "\\\\",
+    "\\\0",
+    "\\\\u0000",
+    '"',
+    "'",
+    "✓",
+    "\n",
+    "%",
+]
 
 
 def refs(catalog: Catalog, **query: Any) -> list[str]:
