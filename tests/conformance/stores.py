@@ -694,9 +694,11 @@ class ForgetsParams(BentStore):
 
 
 class ListsTheOldestFirst(BentStore):
+    """Of each page."""
+
     def list_instances(self, query: InstanceQuery) -> Page[Instance]:
-        found = sorted(filter(query.admits, self.all_instances()), key=place)
-        return query.page(found[: query.limit + 1])
+        page = super().list_instances(query)
+        return attrs.evolve(page, items=page.items[::-1])
 
 
 class KeepsLabels(BentStore):
