@@ -522,6 +522,13 @@ BAD = [
         ("a_store_is_as_good_as_before_after_a_call_that_was_cancelled",),
         is_asynchronous=True,
     ),
+    *(
+        Bad("B4", name, of_tasks(store), ("a_store_is_as_good_as_before_after_many_calls_that_were_cancelled",), True)
+        for name, store in [
+            ("connections of retrieves that are cancelled are not given back", tasks.LosesReaders),
+            ("connections of applies that are cancelled are not given back", tasks.LosesWriters),
+        ]
+    ),
     Bad(
         "B4",
         "an apply that is cancelled goes on by itself",

@@ -1,17 +1,20 @@
 """Stores for asyncio that go wrong between tasks: in memory, and every statement of theirs takes turns of the loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.conformance.bent import BentStore, Make, of
+from tests.conformance.stores import POOL
 from wfcore.errors import StoreUnavailableError
 from wfcore.model import Snapshot
 from wfcore.plan import Applied, Conflict, Plan
 from wfcore.testing.conformance import Note
+
+T = TypeVar("T")
 
 
 class TaskStore:
@@ -46,6 +49,41 @@ class KeepsTheLock(TaskStore):
         await statement()
         self.turn.release()
         return self.inside.retrieve(ref)
+
+
+class Pooled(TaskStore):
+    """A connection for each call; what is cancelled does not give it back.
+
+    Attributes:
+        calls: of which methods.
+    """
+
+    calls: Sequence[str] = ("retrieve", "apply")
+    idle = POOL
+
+    async def retrieve(self, ref: str) -> Snapshot:
+        return await self.lent("retrieve", super().retrieve(ref))
+
+    async def apply(self, plan: Plan) -> Applied | Conflict:
+        return await self.lent("apply", super().apply(plan))
+
+    async def lent(self, call: str, work: Coroutine[Any, Any, T]) -> T:
+        if not self.idle:
+            work.close()
+            raise StoreUnavailableError(call, "the pool has no connection left")
+        try:
+            return await work
+        except asyncio.CancelledError:
+            self.idle -= call in self.calls
+            raise
+
+
+class LosesReaders(Pooled):
+    calls = ("retrieve",)
+
+
+class LosesWriters(Pooled):
+    calls = ("apply",)
 
 
 class GoesOnWhenCancelled(TaskStore):

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from wfcore.errors import WriteFailedError
 from wfcore.plan import AddEvent, AddHook, Conflict, Plan, PutStep, Write
 from wfcore.ports import Store
 from wfcore.testing.conformance.adapter import Note
-from wfcore.testing.conformance.build import OTHER, REF, THIRD, create, event, instance, message, must, plan, step, tick
+from wfcore.testing.conformance.build import (
+    MANY,
+    OTHER,
+    REF,
+    THIRD,
+    create,
+    event,
+    instance,
+    message,
+    must,
+    plan,
+    send,
+    step,
+    tick,
+)
 from wfcore.testing.conformance.cancelling import cancelled_everywhere, outcomes
 from wfcore.testing.conformance.clauses.optional import Patient
 from wfcore.testing.conformance.clauses.trouble import each_time, reads
@@ -59,6 +74,17 @@ class Tasks(Patient):
                 assert not isinstance(answer, Exception), repr(answer)
                 assert self.soon(loop, store.native.retrieve(REF)) == expected
         must(self.soon(loop, store.native.apply(tick(1, PutStep(step())))))
+
+    def test_b4_a_store_is_as_good_as_before_after_many_calls_that_were_cancelled(self, loop: Loop, store: Any) -> None:
+        must(store.apply(create()))
+        for call in (partial(store.native.retrieve, REF), partial(store.native.apply, send())):
+            left = 2 * MANY
+            while left > 0:
+                for _place, answer in cancelled_everywhere(loop, each_time(call)):
+                    assert not isinstance(answer, Exception), repr(answer)
+                    self.soon(loop, call())
+                    left -= 1
+        must(self.soon(loop, store.native.apply(tick(1))))
 
     def test_b4_an_apply_that_waits_for_another_transaction_does_not_keep_the_loop_waiting(
         self, rig: Rig, loop: Loop, binding: Any
