@@ -89,6 +89,7 @@ def in_a_class(_self: Any, _step: Any, item: Parcel) -> None: ...
     [
         (elsewhere("def f(step, item): ..."), Any),
         (elsewhere("def f(step, *items): ..."), Any),
+        (elsewhere("def f(step, *items: int): ..."), int),
         (elsewhere("def f(*both): ..."), Any),
         (elsewhere("def f(step, item: int, more: str = ''): ..."), int),
         (elsewhere("def f(step: Any, item: 'Parcel', more: str = ''): ...", Parcel=Parcel), Parcel),
@@ -99,7 +100,20 @@ def in_a_class(_self: Any, _step: Any, item: Parcel) -> None: ...
         (dict, Any),
         (5, Any),
     ],
-    ids=["none", "rest", "both", "class", "text", "parts", "wrapped", "bound", "method", "builtin", "no function"],
+    ids=[
+        "none",
+        "rest",
+        "classes",
+        "both",
+        "class",
+        "text",
+        "parts",
+        "wrapped",
+        "bound",
+        "method",
+        "builtin",
+        "number",
+    ],
 )
 def test_p1_items_are_of_the_type_of_the_second_parameter(function: Any, expected: Any) -> None:
     assert expected == item_type("m", function, {})

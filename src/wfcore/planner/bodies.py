@@ -75,7 +75,8 @@ def check_arity(step_key: str, body: Any, arguments: tuple[str, ...] = ("attempt
 
 def misfit(function: Any, arguments: tuple[str, ...]) -> inspect.Signature | None:
     """The signature of a function that cannot be called with exactly these arguments, ``None`` if it can be."""
-    if len(arguments) == 1 and _plainly_takes_one(function):
+    names = _plainly_left(function)
+    if names is not None and len(names) == len(arguments):
         return None
     try:
         signature = inspect.signature(function)
@@ -94,11 +95,14 @@ def item_type(step: str, function: Callable[..., Any], local_names: Mapping[str,
     Raises:
         StepBodyError: the annotation names something that is not known at run time.
     """
+    names = _plainly_left(function)
     try:
-        parameter = [*inspect.signature(function).parameters.values()][1]
+        if names is None:
+            annotation = [*inspect.signature(function).parameters.values()][1].annotation
+        else:
+            annotation = _function_of(function).__annotations__.get(names[1], inspect.Parameter.empty)
     except (IndexError, TypeError, ValueError):
         return Any
-    annotation = parameter.annotation
     if isinstance(annotation, str):
         try:
             return _evaluate(annotation, _function_of(function), local_names)
@@ -111,15 +115,22 @@ def item_type(step: str, function: Callable[..., Any], local_names: Mapping[str,
     return Any if annotation is inspect.Parameter.empty else annotation
 
 
-def _plainly_takes_one(body: Any) -> bool:
-    """Whether that shows at a glance; ``False``: ask for the signature, which takes its time."""
-    given = 1
-    if type(body) is functools.partial and not body.keywords:
-        given += len(body.args)
-        body = body.func
-    if type(body) is not types.FunctionType or body.__dict__:  # what wraps another function says so there
-        return False
-    return body.__code__.co_argcount == given and not body.__code__.co_kwonlyargcount
+def _plainly_left(function: Any) -> tuple[str, ...] | None:
+    """The parameters that are still to be given, if they show at a glance: all are positional, and nothing else is.
+
+    ``None``: ask for the signature, which takes its time; replay asks for each map, and for each body that runs.
+    """
+    given = 0
+    if type(function) is functools.partial and not function.keywords:
+        given, function = len(function.args), function.func
+    if type(function) is types.MethodType:
+        given, function = given + 1, function.__func__
+    if type(function) is not types.FunctionType or function.__dict__:  # what wraps another function says so there
+        return None
+    code = function.__code__
+    if code.co_kwonlyargcount or code.co_flags & inspect.CO_VARARGS:
+        return None
+    return code.co_varnames[given : code.co_argcount]
 
 
 def closure_of(function: Any) -> dict[str, Any]:
