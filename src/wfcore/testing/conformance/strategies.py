@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ DUE = st.integers(-2, 2).map(lambda hours: NOW + timedelta(hours=hours))
 MARKS = st.integers(0, 2**40).map(str)
 
 
+@cache
 def instances(ref: str, versions: st.SearchStrategy[int]) -> st.SearchStrategy[Instance]:
     """Rows of an instance."""
     workflow_name, instance_id = parse_ref(ref)
@@ -69,6 +71,7 @@ def instances(ref: str, versions: st.SearchStrategy[int]) -> st.SearchStrategy[I
     )
 
 
+@cache
 def steps(ref: str) -> st.SearchStrategy[StepRecord]:
     """Records of steps."""
     return st.builds(
@@ -85,6 +88,7 @@ def steps(ref: str) -> st.SearchStrategy[StepRecord]:
     )
 
 
+@cache
 def events(ref: str) -> st.SearchStrategy[Event]:
     """Events, pending or consumed."""
 
@@ -103,6 +107,7 @@ def events(ref: str) -> st.SearchStrategy[Event]:
     return st.builds(event, EVENT_IDS, MARKS, CONSUMERS)
 
 
+@cache
 def hooks(ref: str) -> st.SearchStrategy[Hook]:
     """Hooks of an instance."""
     workflow_name, instance_id = parse_ref(ref)
@@ -120,6 +125,7 @@ def hooks(ref: str) -> st.SearchStrategy[Hook]:
     )
 
 
+@cache
 def hook_ids(ref: str) -> st.SearchStrategy[str]:
     """Ids of its hooks: timer, messages, notices."""
     return st.sampled_from(
@@ -127,6 +133,7 @@ def hook_ids(ref: str) -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def appends(ref: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[Mutation]:
     """Mutations that need no version; ``values`` are those that are written."""
     return st.one_of(
@@ -137,6 +144,7 @@ def appends(ref: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[Mu
     )
 
 
+@cache
 def changes(ref: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[Mutation]:
     """All mutations of one instance; ``values`` are those that are written."""
     return st.one_of(
