@@ -1,8 +1,12 @@
 """Plays a program in the laboratory: letters arrive, hooks fire, and things go wrong in ways that must not matter."""
 
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, Self, TypeAlias
 
 import attrs
 from hypothesis import strategies as st
@@ -126,7 +130,8 @@ class Play:
         letters, troubles = list(self.script.letters), list(self.script.troubles)
         for _ in range(2_000):
             trouble = troubles.pop(0) if troubles else "none"
-            due_at = min((hook.due_at for hook in self.lab.hooks().values()), default=None)
+            hooks = self.lab.world[self.lab.ref].hooks.values()
+            due_at = min((hook.due_at for hook in hooks), default=None)
             if self._mine and self.ticks and isinstance(self.ticks[-1].outcome, Checkpointed):
                 due_at = self.lab.now  # the runner goes on at once
             arrives_at = T0 + timedelta(seconds=letters[0].seconds) if letters else None
@@ -172,7 +177,7 @@ class Play:
             self.lab.now += timedelta(seconds=1)
 
     def _hook(self, trouble: Trouble) -> FiredHook:
-        stored = sorted(self.lab.snapshot().hooks, key=lambda hook: (hook.due_at, hook.id))
+        stored = sorted(self.lab.world[self.lab.ref].hooks.values(), key=lambda hook: (hook.due_at, hook.id))
         if trouble == "stale hook" and self._fired:
             return self._fired[0]
         return self.lab.fired(stored[-1] if trouble == "other hook" else stored[0])
@@ -203,3 +208,43 @@ def play(script: Script, colour: Colour = as_async_def, *, continued: bool = Fal
 def printed(scripts: Sequence[Script]) -> str:
     """All plans of all scripts, as text."""
     return "\n".join(repr(plan) for script in scripts for plan in play(script).lab.plans)
+
+
+def print_all(asked: IO[bytes], answers: IO[bytes]) -> None:
+    """Print pickled scripts until there are no more: what :class:`Elsewhere` runs."""
+    while True:
+        try:
+            scripts = pickle.load(asked)
+        except EOFError:
+            return
+        pickle.dump(printed(scripts), answers)
+        answers.flush()
+
+
+class Elsewhere:
+    """Another process, with a hash seed of its own, in which scripts are played."""
+
+    def __init__(self, seed: str) -> None:
+        code = "import sys; from tests.properties.play import print_all; print_all(sys.stdin.buffer, sys.stdout.buffer)"
+        self._process = subprocess.Popen(
+            [sys.executable, "-X", "utf8", "-c", code],
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def printed(self, scripts: Sequence[Script]) -> str:
+        """As :func:`printed`."""
+        asked, answers = self._process.stdin, self._process.stdout
+        assert asked is not None
+        assert answers is not None
+        pickle.dump(scripts, asked)
+        asked.flush()
+        text: str = pickle.load(answers)
+        return text
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()  # nothing more is asked: it ends

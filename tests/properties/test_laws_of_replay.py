@@ -3,10 +3,7 @@
 Programs of `async def` workflows have branches here; where both colours are compared there are none.
 """
 
-import os
-import pickle
-import subprocess
-import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lab import Lab
-from tests.properties.play import Drawn, Play, Script, play, printed, scripts, scripts_by_colour
+from tests.properties.play import Drawn, Elsewhere, Play, Script, play, printed, scripts, scripts_by_colour
 from tests.properties.programs import seconds_of, settled_by_body
 from tests.twins import BOTH, Colour, as_async_def, as_def
 from wfcore.model import TERMINAL, StepRecord
@@ -51,21 +48,18 @@ def test_equal_inputs_give_equal_plans(colour: Colour, drawn: Drawn) -> None:
         before, fired = playing.lab.snapshot(), playing.lab.fired()
 
 
-@given(st.lists(scripts(troubles=True, branches=True), min_size=20, max_size=20))
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[list[Elsewhere]]:
+    with Elsewhere("1") as one, Elsewhere("2") as another:
+        yield [one, another]
+
+
+@given(chosen=st.lists(scripts(troubles=True, branches=True), min_size=20, max_size=20))
 @settings(max_examples=max(2, settings().max_examples // 50))
-def test_equal_inputs_give_equal_plans_in_every_process(chosen: list[Script]) -> None:
-    code = (
-        "import pickle, sys; from tests.properties.play import printed; print(printed(pickle.load(sys.stdin.buffer)))"
-    )
-    for seed in ("1", "2"):
-        elsewhere = subprocess.run(
-            [sys.executable, "-X", "utf8", "-c", code],
-            env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed},
-            input=pickle.dumps(chosen),
-            capture_output=True,
-            check=True,
-        )
-        assert printed(chosen) == elsewhere.stdout.decode().removesuffix(os.linesep)
+def test_equal_inputs_give_equal_plans_in_every_process(elsewhere: list[Elsewhere], chosen: list[Script]) -> None:
+    expected = printed(chosen)
+    for each in elsewhere:
+        assert expected == each.printed(chosen)
 
 
 @pytest.mark.parametrize("continued", [False, True])
