@@ -4,7 +4,7 @@ import attrs
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from tests.properties.commanded import Commanded, failing_dramas
+from tests.properties.commanded import Commanded, failing_dramas, may_fail
 from tests.properties.stage import Commit, Drama, dramas
 from wfcore.errors import EventTimeoutError, StepFailedError
 from wfcore.evolve import Rows
@@ -81,7 +81,7 @@ def test_m4_an_instance_that_was_paused_ends_once_it_is_resumed(drama: Drama) ->
     assert instance.status in TERMINAL or for_ever, instance
 
 
-@given(dramas(), st.integers(1, 3))
+@given(dramas().filter(may_fail), st.integers(1, 3))
 def test_m7_the_code_fits_what_a_retry_leaves(drama: Drama, times: int) -> None:
     """D1: a tick that does not fit raises, and this test with it."""
     stage = Commanded.of(drama, id="1")
@@ -102,17 +102,16 @@ def test_m7_the_code_fits_what_a_retry_leaves(drama: Drama, times: int) -> None:
 def test_m7_a_retried_program_ends_as_one_whose_steps_had_succeeded_at_first(drama: Drama) -> None:
     stage = Commanded.of(drama)
     stage.restless = False
-    for _ in range(30):
-        stage.play()
-        if stage.lab.instance.status != "errored":
-            break
+    stage.play()
+    while stage.lab.instance.status == "errored":
         plan = stage.command("retry")
-        assume(plan is not None)
         assert plan is not None
         assert isinstance(plan.outcome, Retried)
+        note(plan.outcome)
+        assert {*plan.outcome.reopened} - stage.mended  # one more is mended each time: there is an end
         stage.mended.update(plan.outcome.reopened)
-        note(repr(plan.outcome))
-    assume(stage.mended)
+        stage.play()
+    assert stage.mended
     fresh = Commanded.of(attrs.evolve(drama, chances=b""))
     fresh.restless, fresh.mended = False, stage.mended
     fresh.play()
