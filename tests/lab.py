@@ -119,18 +119,23 @@ class Lab:
 
     def fired(self, hook: Hook | None = None) -> FiredHook:
         """The instance's first hook, or a made-up timer if it has none, fired now."""
-        stored = sorted(self._wake_ups(), key=lambda each: (each.due_at, each.id))
-        made_up = Hook(
+        if hook is None:
+            stored = sorted(self._wake_ups(), key=lambda each: (each.due_at, each.id))
+            hook = stored[0] if stored else self._made_up()
+        return FiredHook(hook=hook, timestamp=self.now)
+
+    def _made_up(self) -> Hook:
+        workflow_name, instance_id = parse_ref(self.ref)
+        return Hook(
             id=timer_id(self.ref),
             instance_ref=self.ref,
             run_number=None,
-            workflow_name=parse_ref(self.ref)[0],
-            instance_id=parse_ref(self.ref)[1],
+            workflow_name=workflow_name,
+            instance_id=instance_id,
             reason="wake",
             due_at=self.now,
             created_at=self.now,
         )
-        return FiredHook(hook=hook or (stored[0] if stored else made_up), timestamp=self.now)
 
     def plan(
         self,

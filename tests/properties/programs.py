@@ -268,7 +268,7 @@ class View:
         self.seen.append(f"{self.where}{what}" + (f" at {step.now()}" if self.timed else ""))
 
     def below(self, label: object) -> "View":
-        return attrs.evolve(self, where=f"{self.where}{label}>")
+        return View(self.seen, self.timed, f"{self.where}{label}>")
 
 
 def _execute(step: Any, code: Code, view: View) -> Running:

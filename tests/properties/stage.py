@@ -214,7 +214,7 @@ class Stage:
     @classmethod
     def of(cls, drama: Drama, *, id: str = "1") -> Self:
         if currently_in_test_context():
-            note(repr(drama))
+            note(drama)
         sightings: list[list[str]] = []
         twin = drama.program.twin(as_async_def, sightings)
         lab = Lab.of(twin)
@@ -241,7 +241,7 @@ class Stage:
         trouble = self.chances.pick("", "", "", "", "late", "early", "twice", "other hook", "stale hook", "elsewhere")
         if trouble != "early":
             self._pass(max(self.lab.now, due_at) + timedelta(seconds=33 if trouble == "late" else 0))
-        stored = sorted(self.lab.snapshot().hooks, key=lambda hook: (hook.due_at, hook.id))
+        stored = sorted(self.lab.world[self.lab.ref].hooks.values(), key=lambda hook: (hook.due_at, hook.id))
         fired = self.lab.fired(stored[-1 if trouble == "other hook" else 0])
         if trouble == "stale hook" and self._fired:
             fired = self._fired[0]

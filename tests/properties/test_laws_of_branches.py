@@ -340,7 +340,7 @@ def test_l9_an_edit_of_what_is_recorded_is_found_before_a_body_runs(drama: Drama
         rows.snapshot(rows.instance.updated_at), instance=attrs.evolve(rows.instance, status="active"), hooks=()
     )
     edit = edit_of(drama.program, snapshot.steps, chances)
-    note(repr(edit))
+    note(edit)
     twin = edit.program.twin(as_async_def, [])
     fired = fired_at(stage, rows.instance.updated_at)
     try:
