@@ -58,7 +58,7 @@ def letters_of(chances: Chances) -> tuple[Letter, ...]:
     return tuple(sorted(found, key=lambda letter: letter.seconds))
 
 
-def script_of(drawn: tuple[bytes, bytes, bytes], kinds: Kinds) -> Script:
+def script_of(drawn: tuple[bytes, ...], kinds: Kinds) -> Script:
     """The script that these bytes stand for."""
     troubles = Chances(drawn[2])
     return Script(
@@ -91,8 +91,8 @@ def scripts_by_colour(*, timed: bool = True, troubles: bool = False) -> st.Searc
     return _bytes(troubles=troubles).map(lambda found: Drawn(script_of(found, plain), script_of(found, branched)))
 
 
-def _bytes(*, troubles: bool) -> st.SearchStrategy[tuple[bytes, bytes, bytes]]:
-    return st.tuples(chances(56, 90), chances(12, 20), chances(16, 30) if troubles else st.just(b""))
+def _bytes(*, troubles: bool) -> st.SearchStrategy[tuple[bytes, ...]]:
+    return chances(56, 90, 20, 30 if troubles else 0)
 
 
 @attrs.define

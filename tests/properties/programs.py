@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any, Literal, TypeAlias, assert_never
 
 import attrs
@@ -386,8 +387,19 @@ class Chances:
         return options[self.below(len(options))]
 
 
-def chances(least: int, most: int) -> st.SearchStrategy[bytes]:
-    return st.binary(min_size=least, max_size=most).map(lambda drawn: drawn.rstrip(b"\0"))
+def chances(least: int, most: int, *others: int) -> st.SearchStrategy[tuple[bytes, ...]]:
+    """Bytes for a program, of this many, and for other things, of up to these many.
+
+    Drawn at once, and cut: of several strings Hypothesis often puts one in the place of another that is like it, and of
+    a thousand examples few would have a program of their own.
+    """
+    ends = [*accumulate(others, initial=0)]
+
+    def cut(drawn: bytes) -> tuple[bytes, ...]:
+        parts = [drawn[ends[-1] :], *(drawn[begin:end] for begin, end in pairwise(ends))]
+        return tuple(part.rstrip(b"\0") for part in parts)
+
+    return st.binary(min_size=ends[-1] + least, max_size=ends[-1] + most).map(cut)
 
 
 _ENDINGS: list[tuple[Ending, ...]] = [
@@ -512,4 +524,4 @@ def programs(*, timed: bool = True, branches: bool = False) -> st.SearchStrategy
         branches: whether there are branches, which only ``async def`` workflows have.
     """
     kinds = Kinds(timed=timed, fans=branches)
-    return chances(56, 90).map(lambda drawn: program_of(drawn, kinds))
+    return chances(56, 90).map(lambda drawn: program_of(drawn[0], kinds))

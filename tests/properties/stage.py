@@ -67,7 +67,7 @@ class Drama:
     faults: bool = True
 
 
-def drama_of(drawn: tuple[bytes, bytes, bytes], kinds: Kinds, *, faults: bool) -> Drama:
+def drama_of(drawn: tuple[bytes, ...], kinds: Kinds, *, faults: bool) -> Drama:
     """The drama that these bytes stand for."""
     letters = Chances(drawn[1])
     door = letters.pick("concurrent", "concurrent", "continued", "by ticks")
@@ -77,7 +77,7 @@ def drama_of(drawn: tuple[bytes, bytes, bytes], kinds: Kinds, *, faults: bool) -
 def dramas(*, timed: bool = True, faults: bool = True) -> st.SearchStrategy[Drama]:
     """Dramas of programs with branches."""
     kinds = Kinds(timed=timed, fans=True)
-    drawn = st.tuples(chances(56, 90), chances(12, 20), chances(60, 120))
+    drawn = chances(56, 90, 20, 120)
     return drawn.map(lambda found: drama_of(found, kinds, faults=faults))
 
 
