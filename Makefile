@@ -9,6 +9,8 @@ ARGS ?=
 # Hundreds of processes are started: they find what they import compiled, whatever the machine is set to.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What is imported is compiled then.
+export PIP_NO_COMPILE := 1
 # The range in pyproject.toml decides which pyright runs, not its newest release.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 

@@ -17,7 +17,7 @@ _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 # CI tries the same examples every time, so that only a change can break it; the other two search on.
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=1_000, derandomize=True)
-# For a run whose coverage is measured, which takes thrice as long: every law is run, and `ci` follows.
+# For `make test` in CI: every law is run, and `ci` follows.
 settings.register_profile("quick", _COMMON, max_examples=10, derandomize=True)
 settings.register_profile("laws", _COMMON, max_examples=50_000)
 # `make mutants` and `make mutmut` run it hundreds of times; it leaves no failing example behind.
