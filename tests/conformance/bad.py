@@ -4,14 +4,12 @@ Each is wrong in one way in which stores are wrong. More tests of the clause may
 """
 
 import re
-from pathlib import Path
 
 import attrs
 
 from tests.conformance import bends, stores, tasks
 from tests.conformance.bent import BentStore, Make, bent, of
 from tests.conformance.tasks import of_tasks
-from wfcore.testing.conformance import Adapter
 
 
 @attrs.frozen
@@ -36,26 +34,6 @@ class Bad:
     def suite(self) -> str:
         """The name of its class of tests."""
         return f"Test{self.clause}{re.sub('[^a-z]', '', self.name.title(), flags=re.IGNORECASE)}"
-
-
-def unbound(_folder: Path) -> Adapter:
-    return attrs.evolve(of(BentStore)(_folder), within=stores.unbound)
-
-
-def uncommitted(_folder: Path) -> Adapter:
-    return attrs.evolve(of(BentStore)(_folder), within=stores.uncommitted)
-
-
-def half_written(_folder: Path) -> Adapter:
-    return attrs.evolve(of(BentStore)(_folder), within=stores.half_written)
-
-
-def spoilt(_folder: Path) -> Adapter:
-    return attrs.evolve(of(BentStore)(_folder), within=stores.spoilt)
-
-
-def taciturn(_folder: Path) -> Adapter:
-    return attrs.evolve(of(BentStore)(_folder), within=stores.taciturn)
 
 
 BAD = [
@@ -414,21 +392,36 @@ BAD = [
     Bad(
         "B1",
         "what is bound is never committed",
-        uncommitted,
+        of(BentStore, within=stores.transactions(BentStore, lambda _bound: False)),
         ("what_a_bound_store_applies_commits_with_the_caller",),
     ),
-    Bad("B1", "a bound store has no savepoint", half_written, ("a_failing_write_leaves_the_transaction_as_it_was",)),
+    Bad(
+        "B1",
+        "a bound store has no savepoint",
+        of(BentStore, within=stores.transactions(stores.KeepsRowsOfFailingWrites)),
+        ("a_failing_write_leaves_the_transaction_as_it_was",),
+    ),
     Bad(
         "B1",
         "a bound store has transactions of its own",
-        unbound,
+        of(BentStore, within=stores.unbound),
         (
             "what_a_bound_store_applies_is_rolled_back_with_the_caller",
             "a_bound_store_reads_what_it_wrote_and_others_do_not",
         ),
     ),
-    Bad("B1", "a bound store tells of no hooks", taciturn, ("a_bound_store_answers_and_reads_as_any_store",)),
-    Bad("B1", "a conflict spoils the transaction", spoilt, ("a_conflict_leaves_the_transaction_usable",)),
+    Bad(
+        "B1",
+        "a bound store tells of no hooks",
+        of(BentStore, within=stores.transactions(stores.TellsOfNoHooks)),
+        ("a_bound_store_answers_and_reads_as_any_store",),
+    ),
+    Bad(
+        "B1",
+        "a conflict spoils the transaction",
+        of(BentStore, within=stores.transactions(stores.CountsConflicts, lambda bound: not bound.conflicts)),
+        ("a_conflict_leaves_the_transaction_usable",),
+    ),
     Bad(
         "B2",
         "after a conflict the rest is left",

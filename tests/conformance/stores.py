@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -440,42 +440,25 @@ def unbound(store: BentStore) -> Iterator[BentStore]:
     yield store
 
 
-@contextmanager
-def spoilt(store: BentStore) -> Iterator[BentStore]:
-    """A transaction that a conflict ends, as some databases do by themselves."""
-    bound = CountsConflicts(store._clock)
-    bound._world = dict(store._world)
-    yield bound
-    for ref, rows in bound._world.items() if not bound.conflicts else ():
-        store.replace(ref, rows)
+def transactions(
+    bound: type[BentStore], commits: Callable[[Any], bool] = lambda _bound: True
+) -> Callable[[BentStore], AbstractContextManager[BentStore]]:
+    """Transactions of a caller.
 
+    Args:
+        bound: what is bound to them.
+        commits: whether what it has done is kept at the end.
+    """
 
-@contextmanager
-def taciturn(store: BentStore) -> Iterator[BentStore]:
-    """What is bound to the transaction is less than a store: it tells of no hooks."""
-    bound = TellsOfNoHooks(store._clock)
-    bound._world = dict(store._world)
-    yield bound
-    for ref, rows in bound._world.items():
-        store.replace(ref, rows)
+    @contextmanager
+    def within(store: BentStore) -> Iterator[BentStore]:
+        inner = bound(store._clock)
+        inner._world = dict(store._world)
+        yield inner
+        for ref, rows in inner._world.items() if commits(inner) else ():
+            store.replace(ref, rows)
 
-
-@contextmanager
-def uncommitted(store: BentStore) -> Iterator[BentStore]:
-    """A transaction that is rolled back whatever comes of it."""
-    bound = BentStore(store._clock)
-    bound._world = dict(store._world)
-    yield bound
-
-
-@contextmanager
-def half_written(store: BentStore) -> Iterator[BentStore]:
-    """Without a savepoint: what a failing write leaves is committed with the rest."""
-    bound = KeepsRowsOfFailingWrites(store._clock)
-    bound._world = dict(store._world)
-    yield bound
-    for ref, rows in bound._world.items():
-        store.replace(ref, rows)
+    return within
 
 
 class KeepsRowsOfFailingWrites(BentStore):
