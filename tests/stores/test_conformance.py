@@ -10,7 +10,7 @@ from wfcore.testing.conformance import Adapter, AsyncStoreSuite, StoreSuite
 from wfcore.testing.conformance.adapter import noon
 from wfcore.testing.conformance.processes import cannot_be_opened
 
-FEW = 10
+FEW = 5
 """Generated plans: tests/properties/test_store_laws.py tries more of them."""
 
 
