@@ -277,6 +277,18 @@ def test_w9_a_refused_event_keeps_its_place_in_the_order_of_arrival() -> None:
     assert '{"first":"builtins.LookupError","second":7,"third":8}' == lab.instance.output
 
 
+@pytest.mark.parametrize("work", [Lab.run, lambda lab: Worker(lab).tick()], ids=["by ticks", "continued"])
+def test_w9_bodies_that_take_events_in_turns_are_offered_the_first_in_the_order_of_arrival(
+    work: Callable[[Lab], Any],
+) -> None:
+    """The second body begins after the first has refused; O6: going on is the same as a new tick."""
+    lab = branches(first=listen(refuses), second=listen(noted))
+    for payload in (7, 8):
+        lab.send(Go, payload)
+    work(lab)
+    assert '{"first":"builtins.LookupError","second":7}' == lab.instance.output
+
+
 def test_w5_each_event_is_given_to_one_body() -> None:
     lab = branches(first=listen(noted), second=listen(noted))
     for payload in (7, 8):

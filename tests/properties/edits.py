@@ -118,6 +118,7 @@ class Recorded:
         # The list of a map has no place in the order.
         self._ordered = {segment.name for key in keys if key[-1].kind != "map" for segment in key}
         self._branches = {(segment.name, segment.branch) for key in keys for segment in key if segment.branch}
+        self._patches = {step.name for step in steps if step.kind == "patch"}
 
     def has(self, *code: Statement) -> bool:
         """Whether one of the statements, or one in them, has left a record."""
@@ -130,25 +131,27 @@ class Recorded:
     def has_branch(self, fan: Map, label: str) -> bool:
         return (fan.name, label) in self._branches
 
-
-def asks(code: Code) -> bool:
-    """Whether the code awaits anything, whatever happens."""
-    for statement in code:
-        match statement:
-            case Do() | Sleep() | Wait():
-                return True
-            case Tell() | Log():
-                continue
-            case Gather(branches=branches) | Race(branches=branches):
-                if all(asks(branch) for branch in branches):
+    def asks(self, code: Code) -> bool:
+        """Whether the code awaits anything, whatever happens; a patch that is new to a run is left out of it."""
+        for statement in code:
+            match statement:
+                case Do() | Sleep() | Wait():
                     return True
-            case Map(items=items, code=inner):
-                if items and asks(inner):
-                    return True
-            case Scope(code=inner) | Loop(code=inner) | Patched(code=inner) | Try(code=inner) | Ensure(code=inner):
-                if asks(inner):
-                    return True
-    return False
+                case Tell() | Log():
+                    continue
+                case Gather(branches=branches) | Race(branches=branches):
+                    if all(self.asks(branch) for branch in branches):
+                        return True
+                case Map(items=items, code=inner):
+                    if items and self.asks(inner):
+                        return True
+                case Patched(code=inner):
+                    if statement.name in self._patches and self.asks(inner):
+                        return True
+                case Scope(code=inner) | Loop(code=inner) | Try(code=inner) | Ensure(code=inner):
+                    if self.asks(inner):
+                        return True
+        return False
 
 
 _FITTING: dict[str, type | tuple[type, ...]] = {"list": Map, "kind": (Do, Sleep, Wait), "policy": Do, "rename": NAMED}
@@ -178,7 +181,7 @@ def edit_of(program: Program, steps: tuple[StepRecord, ...], chances: Chances) -
         return edited("remove", put(), found=recorded.has(statement))
     if kind == "swap" and place + 1 < len(code):
         after = code[place + 1]
-        found = recorded.has_ordered(statement) and asks((after,))
+        found = recorded.has_ordered(statement) and recorded.asks((after,))
         return edited("swap", lambda code, place: (*code[:place], after, statement, *code[place + 2 :]), found=found)
     if kind == "list" and isinstance(statement, Map):
         other, found = _other_list(statement, chances, recorded)

@@ -68,6 +68,8 @@ class Live:
         self._interpreter = interpreter
         self._manner = manner
         self._each_step = interpreter.workflow.checkpoint == "step"
+        # A checkpoint between two bodies is the end of a tick (rule O6): the next takes the first event of then.
+        self._one_by_one = self._each_step and not manner.concurrent
         self._absent = carried.absent
         self.is_over: Callable[[], bool]  # the replay sets it
 
@@ -82,7 +84,7 @@ class Live:
             return (yield from self._take(Bodies(only=frozenset(self._agenda.draining))))
         while due := self._first_due():
             request, record, event = due
-            if event is not None and self._takes(request, event):
+            if event is not None and self._takes(request, event) and not self._one_by_one:
                 continue
             if self._agenda.first:  # bodies that take what came before
                 return (yield from self._run(only_first=True))
