@@ -31,7 +31,7 @@ from wfcore.planner import (
     call_body,
     tick_loop,
 )
-from wfcore.workflow import EventType, Received
+from wfcore.workflow import Checkpoint, EventType, Received
 
 HOUR = 60 * MINUTE
 Go = EventType("go", int)
@@ -336,11 +336,14 @@ def test_w10_what_became_due_before_settles_before_the_body_runs() -> None:
 
 
 def racing(
-    *branches: Callable[[AsyncStep], Any], after: Callable[[AsyncStep], Any] | None = None, waits: bool = True
+    *branches: Callable[[AsyncStep], Any],
+    after: Callable[[AsyncStep], Any] | None = None,
+    waits: bool = True,
+    checkpoint: Checkpoint = "step",
 ) -> Lab:
     """``waits``: the branches have begun, and the instance waits."""
 
-    @workflow(name="w")
+    @workflow(name="w", checkpoint=checkpoint)
     async def w(step: AsyncStep) -> Any:
         winner, _ = await step.race("first", *branches)
         if after is not None:
@@ -361,8 +364,12 @@ def test_w10_an_event_that_came_before_the_deadline_wins_a_race_with_it() -> Non
     assert Completed("1") == lab.tick(at=T0 + HOUR).outcome
 
 
-def test_p5_a_body_that_was_to_take_an_event_is_not_started_once_the_race_is_decided() -> None:
-    lab = racing(listen(noted), listen(noted))
+checkpoints = pytest.mark.parametrize("checkpoint", ["step", "tick"])
+
+
+@checkpoints
+def test_p5_a_body_that_was_to_take_an_event_is_not_started_once_the_race_is_decided(checkpoint: Checkpoint) -> None:
+    lab = racing(listen(noted), listen(noted), checkpoint=checkpoint)
     for payload in (7, 8):
         lab.send(Go, payload)
     worker = Worker(lab)
@@ -370,9 +377,10 @@ def test_p5_a_body_that_was_to_take_an_event_is_not_started_once_the_race_is_dec
     assert ["run race:first[0]>wait_for_event:go"] == [each for each in worker.trace if each.startswith("run")]
 
 
-def test_w9_an_event_that_a_losing_branch_was_to_take_is_offered_again() -> None:
+@checkpoints
+def test_w9_an_event_that_a_losing_branch_was_to_take_is_offered_again(checkpoint: Checkpoint) -> None:
     """O5: else the wait after the race would be parked with an event that it may take."""
-    lab = racing(listen(noted), listen(noted), after=listen())
+    lab = racing(listen(noted), listen(noted), after=listen(), checkpoint=checkpoint)
     for payload in (7, 8):
         lab.send(Go, payload, id=f"e{payload}")
     lab.run()
