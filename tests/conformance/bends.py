@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from tests.conformance.bent import BentStore, bent_mutations, unchecked
+from wfadapters.changes import appended
 from wfcore.evolve import conflict, holds
 from wfcore.keys import is_terminal_notice
 from wfcore.model import FiredHook, Hook, Snapshot
@@ -78,8 +79,7 @@ class LooksUpInstancesBefore(BentStore):
     """Tells what is undelivered by what was there before the plan."""
 
     def apply(self, plan: Plan) -> Applied | Conflict:
-        appends = [each for each in plan.mutations if isinstance(each, AddEvent | AddHook)]
-        missing = tuple(each for each in appends if not self.rows(each.ref).instance)
+        missing = tuple(each for each in appended(plan) if not self.rows(each.ref).instance)
         answer = super().apply(plan)
         return attrs.evolve(answer, undelivered=missing) if isinstance(answer, Applied) else answer
 

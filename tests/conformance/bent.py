@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from wfadapters.memory import MemoryStore
-from wfcore.errors import StoreUnavailableError, WriteFailedError
+from wfadapters.writes import writes_of
+from wfcore.errors import StoreUnavailableError
 from wfcore.evolve import NOTHING, Rows, evolve
-from wfcore.failure import class_name
 from wfcore.model import FiredHook, Hook, Instance, Snapshot
 from wfcore.plan import Applied, Conflict, Mutation, Plan, RowMutation, Write
 from wfcore.ports import DueQuery
@@ -148,15 +148,13 @@ def unchecked(plan: Plan, **changes: Any) -> Plan:
 
 def check_writes(plan: Plan) -> None:
     """Raise what a store with a writer of notes raises."""
-    for index, mutation in enumerate(plan.mutations):
-        if isinstance(mutation, Write):
-            value = mutation.value
-            if isinstance(value, Doomed):
-                raise WriteFailedError(index, class_name(Doomed), "at commit")
-            if not isinstance(value, Note):
-                raise WriteFailedError(index, class_name(type(value)), "no writer")
-            if not value.text:
-                raise WriteFailedError(index, class_name(type(value)), "empty")
+    for each in writes_of([plan]):
+        if isinstance(each.value, Doomed):
+            raise each.failed("at commit")
+        if not isinstance(each.value, Note):
+            raise each.failed("no writer")
+        if not each.value.text:
+            raise each.failed("empty")
 
 
 def unreadable(mutation: Mutation) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from tests.conformance.bent import BentStore, Doomed, away, check_writes, dawdle, unchecked, unreadable
+from tests.conformance.bent import BentStore, Doomed, away, check_writes, dawdle, of, unchecked, unreadable
 from wfadapters.listeners import Listeners
 from wfadapters.sqlite import SqliteStore
+from wfadapters.writes import OneWrite, writes_of
 from wfcore.errors import RunNotFoundError, StoreUnavailableError, WriteFailedError
 from wfcore.evolve import NOTHING, Rows, applied, conflict, evolve, holds
 from wfcore.keys import timer_id
@@ -150,8 +151,7 @@ class Pooled(Striking):
             raise StoreUnavailableError(call, "the pool has no connection left")
         came: object = None
         try:
-            answer = method(argument)
-            came = answer
+            came = answer = method(argument)
         except Exception as error:
             came = error
             raise
@@ -190,9 +190,9 @@ class BlamesWriters(Striking):
     """Whatever fails in a plan with writes is put down to the last of them."""
 
     def failed(self, plan: Plan) -> Applied | Conflict:
-        writes = [index for index, each in enumerate(plan.mutations) if isinstance(each, Write)]
+        writes = writes_of([plan])
         if writes:
-            raise WriteFailedError(writes[-1], "Note", "the connection was lost")
+            raise writes[-1].failed("the connection was lost")
         return super().failed(plan)
 
 
@@ -253,10 +253,7 @@ def striking(store: type[Striking] | type[Piecemeal], *, durable: bool = False) 
                 setattr(made, name, worlds.setdefault(name, getattr(made, name)))
             return made
 
-        def texts(store: Any) -> list[str]:
-            return [note.text for note in store.writes]
-
-        return Adapter(open=opened, faulty=opened, durable=durable, written=texts, fails_at_commit=Doomed())
+        return of(BentStore, open=opened, faulty=opened, durable=durable)(_folder)
 
     return make
 
@@ -401,25 +398,23 @@ class LetsCommitsFail(BentStore):
     """Whatever the commit raises gets out."""
 
     def apply(self, plan: Plan) -> Applied | Conflict:
-        writes = [index for index, each in enumerate(plan.mutations) if isinstance(each, Write)]
-        if any(isinstance(each, Write) and isinstance(each.value, Doomed) for each in plan.mutations):
-            return self.failed(writes)
-        return super().apply(plan)
+        writes = writes_of([plan])
+        return self.failed(writes) if any(isinstance(each.value, Doomed) for each in writes) else super().apply(plan)
 
-    def failed(self, writes: Sequence[int]) -> Applied:
+    def failed(self, writes: Sequence[OneWrite]) -> Applied:
         raise OSError(f"a foreign key is violated by one of {len(writes)} writes")
 
 
 class TakesNoNoticeOfCommits(LetsCommitsFail):
     """Rolled back, and answered."""
 
-    def failed(self, writes: Sequence[int]) -> Applied:  # noqa: ARG002 - that is what is wrong
+    def failed(self, writes: Sequence[OneWrite]) -> Applied:  # noqa: ARG002 - that is what is wrong
         return Applied()
 
 
 class BlamesTheFirstWrite(LetsCommitsFail):
-    def failed(self, writes: Sequence[int]) -> Applied:
-        raise WriteFailedError(writes[0], "Note", "a foreign key is violated")
+    def failed(self, writes: Sequence[OneWrite]) -> Applied:
+        raise writes[0].failed("a foreign key is violated")
 
 
 class LeavesOutWhatFails(BentStore):
@@ -653,12 +648,17 @@ def early_for_asyncio(folder: Path) -> Adapter:
 # ---- the catalog
 
 
+def newest_first(found: Iterable[Instance], query: InstanceQuery) -> Page[Instance]:
+    """The page that begins with them."""
+    return query.page(sorted(found, key=place, reverse=True)[: query.limit + 1])
+
+
 class AnyLabel(BentStore):
     def list_instances(self, query: InstanceQuery) -> Page[Instance]:
         rest = attrs.evolve(query, tags={}, cursor=None)
         found = [each for each in self.all_instances() if rest.admits(each)]
         found = [each for each in found if not query.tags or query.tags.items() & each.tags.items()]
-        return query.page(sorted(found, key=place, reverse=True)[: query.limit + 1])
+        return newest_first(found, query)
 
 
 class FoldsLabels(BentStore):
@@ -667,7 +667,7 @@ class FoldsLabels(BentStore):
         folded = [{name.lower(): value.lower() for name, value in each.tags.items()} for each in found]
         wanted = {(name.lower(), value.lower()) for name, value in query.tags.items()}
         rest = [each for each, tags in zip(found, folded, strict=True) if wanted <= tags.items()]
-        return query.page(sorted(rest, key=place, reverse=True)[: query.limit + 1])
+        return newest_first(rest, query)
 
 
 class ForgetsParams(BentStore):
@@ -698,7 +698,7 @@ class KeepsLabels(BentStore):
         rest = attrs.evolve(query, tags={})
         found = [each for each in self.all_instances() if rest.admits(each)]
         found = [each for each in found if query.tags.items() <= self.__dict__["labels"][each.ref].items()]
-        return query.page(sorted(found, key=place, reverse=True)[: query.limit + 1])
+        return newest_first(found, query)
 
 
 class IncludesTheEnd(BentStore):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from wfadapters.memory import MemoryStore
 from wfadapters.sqlite import BoundStore, Sql, SqliteStore
-from wfcore.ports import AsyncStore
+from wfcore.ports import AsyncStore, Catalog, HookFeed, Listenable
 from wfcore.runner import to_async
 from wfcore.testing.conformance import Adapter, Note
+from wfcore.testing.conformance.adapter import noon
+from wfcore.testing.conformance.processes import cannot_be_opened
 
 Clock = Callable[[], datetime]
 TABLES = """
@@ -33,6 +35,14 @@ def memory() -> Adapter:
             "test_b2_a_failing_write_keeps_the_plans_before_its_own_and_no_other": "the memory store has no writers",
         },
     )
+
+
+def can_do(adapter: Adapter) -> list[bool]:
+    """What a blocking adapter declares, and what is found in its store."""
+    told = adapter.durable, adapter.fails_at_commit is not None, cannot_be_opened(adapter.open) is None
+    with adapter.open(noon) as store:
+        found = [isinstance(store, port) for port in (HookFeed, Catalog, Listenable)]
+    return [*told, *map(callable, (adapter.written, adapter.within, adapter.faulty)), *found]
 
 
 def sqlite(path: Path) -> Adapter:
