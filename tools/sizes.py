@@ -15,7 +15,7 @@ SOURCE = ROOT / "src"
 EXAMPLE = ROOT / "examples" / "adapters" / "sqlalchemy_store.py"
 CORE = "retrieve, apply, feed"
 CONNECTIONS, LISTS, WITHIN = "connections, errors, versions", "lists and audits", "in your transaction"
-ASYNCIO, NOTIFICATIONS, IMPORTS = "asyncio", "notifications", "imports"
+ASYNCIO, NOTIFICATIONS = "asyncio", "notifications"
 DUTIES = {
     "connections.py": CONNECTIONS,
     "driver.py": CONNECTIONS,
@@ -71,8 +71,6 @@ def duties(source: str, duty: str) -> Counter[str]:
     by_line = dict.fromkeys(lines, duty)
     for node in ast.walk(ast.parse(source)):  # the outer ones first
         match node:
-            case ast.Import() | ast.ImportFrom():
-                found = IMPORTS
             case ast.AsyncFunctionDef():
                 found = ASYNCIO
             case ast.FunctionDef(name=name) if name in DUTIES and duty == CORE:
@@ -112,7 +110,7 @@ def adapters() -> str:
     sizes = {folder.name: _sum(folder.glob("*.py")) for folder in folders}
     sizes["shared"] = _sum((SOURCE / "wfadapters").glob("*.py"))
     sizes["example: SQLAlchemy"] = duties(EXAMPLE.read_text(), CORE)
-    columns = [CORE, *dict.fromkeys(DUTIES.values()), IMPORTS]
+    columns = [CORE, *dict.fromkeys(DUTIES.values())]
     lines = [f"| lines of code | all | {' | '.join(columns)} |", f"|---|{'--:|' * (len(columns) + 1)}"]
     for name, parts in sizes.items():
         counts = [parts.total(), *(parts[column] for column in columns)]
